@@ -1,0 +1,77 @@
+"""Every exception of the package, as one tree. Each is a sentence: what happened, to what, and what to do.
+
+Sorted by consequence: a `SettingsError` or `StoreError` stops the start; a `FileError` stops that file;
+a `ToolError` stops the work that needs the tool.
+"""
+
+from __future__ import annotations
+
+
+class WatcherError(Exception):
+    """The base of all errors that are for a person to read."""
+
+
+class SettingsError(WatcherError):
+    """A setting is wrong; the message names the key, the file and the value. Ends the program with exit code 78."""
+
+
+class StoreError(WatcherError):
+    """The database cannot be used."""
+
+
+class NotOurDatabase(StoreError):
+    """The file is no SQLite database, or another program's."""
+
+
+class NewerDatabase(StoreError):
+    """The database was written by a newer version of the program."""
+
+
+class StoreInUse(StoreError):
+    """Another process is the writer of this database."""
+
+
+class IllegalMove(WatcherError):
+    """A move that the table does not have: raised, and nothing is changed."""
+
+
+class LostRace(StoreError):
+    """The row was no longer what the decision was made on: nothing was written."""
+
+
+class ToolError(WatcherError):
+    """FFmpeg cannot do its work here."""
+
+
+class ToolMissing(ToolError):
+    """ffmpeg or ffprobe cannot be found or started."""
+
+
+class ToolTooOld(ToolError):
+    """FFmpeg is older than what the commands need."""
+
+
+class RootError(WatcherError):
+    """A watched folder cannot be watched."""
+
+
+class FileError(WatcherError):
+    """Something about one file."""
+
+
+class ProbeFailed(FileError):
+    """ffprobe could not describe the file."""
+
+
+class ConversionFailed(FileError):
+    """The stereo track could not be made or proved; the film is untouched."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        """A short word for the journal: no_space, proof_failed, ffmpeg_failed, ..."""
+        self.detail = detail
+
+
+class SourceChanged(ConversionFailed):
+    """The film changed, or somebody opened it for writing, while its track was made: nothing was replaced."""

@@ -1,0 +1,1 @@
+"""FFmpeg and the bytes of films: what a file holds, whether it is whole, its stereo track, the safe replace."""

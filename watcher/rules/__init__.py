@@ -1,0 +1,1 @@
+"""The rules: pure functions and values. No clock, disk, database, thread or process; `now` is an argument."""

@@ -1,0 +1,107 @@
+"""The verdict: what a check found out about one file, as a frozen value that can be stored and read aloud."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from watcher.rules.statuses import IntegrityStatus, Mode, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a file is whole, why we say so, and what it cost to find out."""
+
+    status: IntegrityStatus
+    """COMPLETE, INCOMPLETE or ERROR; the other statuses are never a verdict."""
+    mode: Mode
+    reason: Reason | None = None
+    """None when COMPLETE."""
+    score: float = 1.0
+    """0 (nothing can be read) to 1 (whole without a note)."""
+    declared_sec: float | None = None
+    """The duration the container declares."""
+    readable_sec: float | None = None
+    """How much of it is there."""
+    missing_bytes: int | None = None
+    first_damage_sec: float | None = None
+    first_damage_byte: int | None = None
+    evidence: tuple[str, ...] = ()
+    """The layer and the lines or facts that condemned the file: "structure: ...", "decode: ..."."""
+    notes: tuple[str, ...] = ()
+    """What is odd about a whole file."""
+    tool_version: str = ""
+    cpu_sec: float = 0.0
+    """CPU seconds of the FFmpeg processes."""
+    bytes_read: int = 0
+    """Bytes this program read itself (structure, zero scan)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the verdict as JSON-ready values, in a fixed order of keys."""
+        return {**asdict(self), "evidence": list(self.evidence), "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Verdict:
+        """Read back what `to_dict` gave; unknown keys (of a newer version) are dropped."""
+        known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
+        reason = known.get("reason")
+        return cls(
+            **{
+                **known,
+                "status": IntegrityStatus(known["status"]),
+                "mode": Mode(known["mode"]),
+                "reason": Reason(reason) if reason else None,
+                "evidence": tuple(known.get("evidence", ())),
+                "notes": tuple(known.get("notes", ())),
+            }
+        )
+
+    def sentence(self) -> str:
+        """Say the verdict in words for a person: "cut: 41.3 of 43.0 minutes are there (12.0 MB missing at the end)"."""
+        if self.status is IntegrityStatus.COMPLETE:
+            return "whole" + (f", with notes: {'; '.join(self.notes)}" if self.notes else "")
+        word = _WORDS.get(self.reason, str(self.reason)) if self.reason else "no reason was recorded"
+        parts = [word]
+        if self.readable_sec is not None and self.declared_sec:
+            parts.append(_of_duration(self.readable_sec, self.declared_sec))
+        if self.missing_bytes:
+            parts.append(f"{_size(self.missing_bytes)} missing")
+        if self.first_damage_sec is not None:
+            parts.append(f"first damage at {self.first_damage_sec:.1f} s")
+        elif self.first_damage_byte is not None:
+            parts.append(f"from byte {self.first_damage_byte:,} on")
+        if self.evidence:
+            parts.append(self.evidence[0])
+        return f"{parts[0]}: {', '.join(parts[1:])}" if len(parts) > 1 else parts[0]
+
+
+_WORDS: dict[Reason | None, str] = {
+    Reason.TRUNCATED: "cut",
+    Reason.HOLE: "has holes that were never written",
+    Reason.ZEROS: "parts are zeros that were never filled",
+    Reason.DAMAGED: "damaged",
+    Reason.NO_STREAMS: "holds no picture and no sound",
+    Reason.NOT_MEDIA: "not a film",
+    Reason.UNDECODABLE: "nothing in it could be decoded",
+    Reason.EMPTY: "empty",
+    Reason.CHANGED_WHILE_CHECKING: "it changed while it was checked",
+    Reason.TOOL_MISSING: "FFmpeg could not be started",
+    Reason.TIMEOUT: "the check ran into its time limit",
+    Reason.STALLED: "FFmpeg stood still",
+    Reason.KILLED: "FFmpeg was killed",
+    Reason.IO_ERROR: "the file could not be read",
+    Reason.PERMISSION: "no permission to read the file",
+    Reason.ROOT_SUSPENDED: "its folder is not there",
+}
+
+
+def _of_duration(there: float, whole: float) -> str:
+    if whole >= 120:
+        return f"{there / 60:.1f} of {whole / 60:.1f} minutes are there"
+    return f"{there:.1f} of {whole:.1f} seconds are there"
+
+
+def _size(count: int) -> str:
+    if count >= 1_000_000_000:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count:,} bytes"

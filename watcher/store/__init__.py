@@ -1,0 +1,1 @@
+"""The database. Peewee stays in this folder; everything written goes through `StateStore`."""
