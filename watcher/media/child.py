@@ -1,0 +1,228 @@
+"""One child process and what it says: the mechanics behind `ffmpeg.run`, and used by nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from watcher.errors import ToolMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+STDOUT_LIMIT_BYTES: Final = 16 << 20
+LINES_KEPT: Final = 200
+"""Of stderr, at each end."""
+LINE_CHARS: Final = 500
+NICENESS: Final = 10
+_PROGRESS_KEYS: Final = frozenset(
+    b"frame fps bitrate total_size out_time_us out_time_ms out_time dup_frames drop_frames speed progress".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where ffmpeg is. It reports its end after SIGTERM too: no position is a sign of success."""
+
+    out_time_sec: float | None
+    frame: int | None
+    speed: float | None
+    """Seconds of film a second of ours."""
+    fps: float | None
+    total_size_bytes: int | None
+
+
+class Child:
+    """A running process. Made, signalled and reaped on the event loop's thread; a thread of its own only waits."""
+
+    def __init__(self, argv: Sequence[str | bytes], env: Mapping[str, str], memory_limit_bytes: int | None) -> None:
+        """Start the process. Raises ToolMissing when it cannot be."""
+        loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = loop.create_future()
+        """Done when the process has ended; its number stays ours until `reap`, so a late signal hits nobody else."""
+        self.returncode = -signal.SIGKILL
+        self.cpu_sec = 0.0
+        try:
+            self._popen = subprocess.Popen(
+                [*_wrapper(), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolMissing(f"{os.fsdecode(argv[0])} cannot be started: {error.strerror or error}") from error
+        self._lower(memory_limit_bytes)
+        threading.Thread(target=self._wait, args=(loop,), daemon=True, name=f"child-{self._popen.pid}").start()
+
+    def _lower(self, memory_limit_bytes: int | None) -> None:
+        # Set from here, and not by yet another wrapper: FFmpeg starts its threads later, and they inherit both.
+        with contextlib.suppress(OSError):  # already gone, or a sandbox forbids it: neither is worth a failure
+            os.setpriority(os.PRIO_PROCESS, self._popen.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
+        if memory_limit_bytes is not None:
+            with contextlib.suppress(OSError, ValueError):
+                resource.prlimit(self._popen.pid, resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A thread, as asyncio's own watcher has, because pidfd_open is missing on the old kernels of many a NAS.
+        # WNOWAIT leaves the reaping to `reap`: wait4 there gives this child's CPU time, which asyncio throws away.
+        try:
+            os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._is_gone)
+
+    def _is_gone(self) -> None:
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to the process and all it started; nothing when they are gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, number)
+
+    def reap(self) -> None:
+        """Take the ended process from the kernel: sets `returncode` and `cpu_sec`."""
+        self.signal_group(signal.SIGKILL)  # what a wrapper script may have left running in its group
+        _, status, usage = os.wait4(self._popen.pid, 0)
+        self._popen.returncode = self.returncode = os.waitstatus_to_exitcode(status)
+        self.cpu_sec = usage.ru_utime + usage.ru_stime
+
+    async def pump_stdout(self, output: Output) -> None:
+        """Hand standard output on until its end."""
+        await _pump(self._popen.stdout, output.take_stdout)
+
+    async def pump_stderr(self, output: Output) -> None:
+        """Hand standard error on until its end."""
+        await _pump(self._popen.stderr, output.take_stderr)
+
+
+@functools.cache
+def _wrapper() -> tuple[str, ...]:
+    """Give the commands that a child is started through: each sets one thing and becomes the next (1 ms apiece).
+
+    A child must die with us even when we are killed by -9, and only prctl(PR_SET_PDEATHSIG) in the child does that.
+    preexec_fn could call it, but runs Python between fork and exec, which can deadlock in a process with threads;
+    setpriv (util-linux, on every Debian) does it safely. The signal comes when the *thread* that forked ends: that
+    is the event loop's, whose end is ours. Where setpriv is missing, systemd's control group still ends the children.
+    """
+    setpriv, ionice = shutil.which("setpriv"), shutil.which("ionice")
+    return (
+        *((setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()),
+        *((ionice, "-t", "-c", "3") if ionice else ()),  # -t: go on where the priority cannot be set
+    )
+
+
+async def _pump(pipe: IO[bytes] | None, take: Callable[[bytes], None]) -> None:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        while chunk := await reader.read(1 << 16):
+            take(chunk)
+    finally:
+        transport.close()
+
+
+class Output:
+    """What a child says, kept within bounds however much it is."""
+
+    def __init__(
+        self, on_progress: Callable[[Progress], None] | None, ignore_line: Callable[[str], bool] | None
+    ) -> None:
+        self._on_progress = on_progress
+        self._ignore_line = ignore_line
+        self.stdout = bytearray()
+        self.stdout_cut = False
+        self.first: list[str] = []
+        self.last: deque[str] = deque(maxlen=LINES_KEPT)
+        self.count = 0
+        self.first_line_sec: float | None = None
+        self.progress: Progress | None = None
+        self.moved_at = asyncio.get_running_loop().time()
+        """When the position last changed, in the loop's time."""
+        self._half_stdout = b""
+        self._half_stderr = b""
+        self._values: dict[bytes, bytes] = {}
+
+    def take_stdout(self, chunk: bytes) -> None:
+        """Sort standard output into progress and the rest."""
+        *lines, self._half_stdout = (self._half_stdout + chunk).split(b"\n")
+        for line in lines:
+            self._stdout_line(line + b"\n")
+        if len(self._half_stdout) > 1 << 20:  # no line of FFmpeg's is so long
+            self._keep(self._half_stdout)
+            self._half_stdout = b""
+
+    def take_stderr(self, chunk: bytes) -> None:
+        """Keep the first and the last lines of standard error."""
+        *lines, self._half_stderr = (self._half_stderr + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            self._stderr_line(line)
+        self._half_stderr = self._half_stderr[: 8 * LINE_CHARS]
+
+    def close(self) -> None:
+        """Take in the last lines, which may lack their line end."""
+        self._stdout_line(self._half_stdout)
+        self._stderr_line(self._half_stderr)
+
+    def _stdout_line(self, line: bytes) -> None:
+        key, equals, value = line.partition(b"=")
+        if not equals or (key not in _PROGRESS_KEYS and not key.startswith(b"stream_")):
+            self._keep(line)
+            return
+        self._values[key] = value.strip()
+        if key == b"progress":
+            self._report()
+
+    def _keep(self, data: bytes) -> None:
+        room = STDOUT_LIMIT_BYTES - len(self.stdout)
+        self.stdout += data[:room]
+        self.stdout_cut |= len(data) > room
+
+    def _report(self) -> None:
+        values, self._values = self._values, {}
+        microseconds = _number(values.get(b"out_time_us"))
+        frame, size = _number(values.get(b"frame")), _number(values.get(b"total_size"))
+        now = Progress(
+            out_time_sec=None if microseconds is None else microseconds / 1e6,
+            frame=None if frame is None else int(frame),
+            speed=_number(values.get(b"speed", b"").rstrip(b"x")),
+            fps=_number(values.get(b"fps")),
+            total_size_bytes=None if size is None else int(size),
+        )
+        before, self.progress = self.progress, now
+        if before is None or (before.out_time_sec, before.frame) != (now.out_time_sec, now.frame):
+            self.moved_at = asyncio.get_running_loop().time()
+        if self._on_progress is not None:
+            self._on_progress(now)
+
+    def _stderr_line(self, raw: bytes) -> None:
+        text = "".join(c if c.isprintable() else "?" for c in raw.decode("utf-8", "replace").strip())[:LINE_CHARS]
+        if not text or (self._ignore_line is not None and self._ignore_line(text)):
+            return
+        self.count += 1
+        if self.count == 1 and self.progress is not None:
+            self.first_line_sec = self.progress.out_time_sec
+        (self.first if len(self.first) < LINES_KEPT else self.last).append(text)
+
+
+def _number(text: bytes | None) -> float | None:
+    """Read a number of a progress line; None for "N/A" and what is not finite."""
+    try:
+        value = float(text or b"N/A")
+    except ValueError:
+        return None
+    return value if abs(value) < 1e18 else None
