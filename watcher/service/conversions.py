@@ -1,0 +1,198 @@
+"""Conversions: what is decided about a whole film's sound, and what becomes of a made track. In the store's thread.
+
+The way of one: `begin` decides and starts a job; the job makes and proves a result under a temporary name; `intend`
+writes down that this very result is about to take the film's name; after the rename `landed` writes the move and the
+new signature in one transaction. A stop anywhere between finds in the attempt's row all that is needed to finish.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from watcher.errors import ConversionFailed
+from watcher.media import replace, stereo
+from watcher.media.probe import Probe
+from watcher.rules import audio, groups
+from watcher.rules.signature import Signature
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.service.engine import LEASE_MARGIN_SEC
+from watcher.service.jobs import JobSpec, new_attempt_id
+from watcher.store.store import signature_columns
+
+if TYPE_CHECKING:
+    from watcher.config import StateConfig
+    from watcher.service.engine import Engine
+    from watcher.service.jobs import Failed
+    from watcher.store.models import FileEntry
+
+# Trouble of the machine says nothing about the film: it is tried again for as long as it takes.
+_MACHINE_TROUBLE = frozenset({"no_space", "read_only", "permission", "io_error", "source_changed", "tool_missing"})
+# A film that cannot be converted without loss will not be able to until it changes.
+_REFUSALS = frozenset({"unsupported_streams", "sidecar_exists"})
+
+
+class Conversions:
+    """Decides about films that are whole and NEW, and records how it went."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._store = engine.store
+        config: StateConfig = engine.config
+        self._config = config
+        self._rules = audio.AudioRules(untagged_is_english=config.audio.untagged_is_english)
+
+    def begin(self, entry: FileEntry) -> JobSpec | None:
+        """Decide about one film; gives the job when a track is to be made."""
+        original = self._original(entry)
+        if original != entry.id:
+            self._engine.move(entry, "is_duplicate", reason="same film in another container", next_at=None)
+            return None
+        finding = self._store.finding(entry.id)
+        probe = Probe.from_dict(finding.probe)
+        decision = audio.decide(probe.streams, self._rules)
+        self._store.put_finding(entry.id, decision=decision.to_dict())
+        if decision.outcome == "has_stereo":
+            self._engine.move(entry, "has_stereo", reason=decision.reason, next_at=None)
+        elif decision.outcome == "ignored":
+            self._engine.move(entry, "ignored", reason=decision.reason, next_at=None)
+        else:
+            return self._start(entry, probe, decision)
+        return None
+
+    def _original(self, entry: FileEntry) -> int:
+        if self._config.duplicates == "process":
+            return entry.id
+        stem = groups.stem_of(entry.name)
+        siblings = [other for other in self._store.siblings(entry, stem) if groups.stem_of(other.name) == stem]
+        if len(siblings) > 1:
+            group = self._store.group_of(entry.folder_id, stem)
+            for other in siblings:
+                if other.group_id != group:
+                    self._store.update_entry(other, group=group)
+            entry.group_id = group
+        members = [
+            groups.Member(other.id, other.name, other.missing_since_ms is not None, other.made_from_id is not None)
+            for other in siblings
+            if not _set_aside(other)
+        ]
+        return groups.original_of(entry.id, members)
+
+    def _start(self, entry: FileEntry, probe: Probe, decision: audio.Decision) -> JobSpec | None:
+        try:
+            plan = stereo.plan(probe, decision, entry.path)
+            if plan.target != entry.path and os.path.lexists(plan.target) and not self._ours(plan.target, entry):
+                raise ConversionFailed("sidecar_exists", "a file that is not ours stands where the stereo sidecar goes")
+        except ConversionFailed as error:
+            self._refuse(entry, error.reason, error.detail)
+            return None
+        duration = probe.duration_sec
+        lease = stereo.time_limit_sec(entry.size_bytes, duration) + LEASE_MARGIN_SEC
+        attempt = new_attempt_id()
+        spec = JobSpec(
+            attempt_id=attempt,
+            entry_id=entry.id,
+            kind="convert",
+            path=entry.path,
+            signature=entry.signature,
+            lease_sec=lease,
+            probe=probe.to_dict(),
+            decision=decision.to_dict(),
+            target=plan.target,
+            temp=replace.temp_path(entry.path, attempt),
+        )
+        self._engine.begin_attempt(spec)
+        self._store.update_entry(
+            entry, next_check_at_ms=int((self._engine.clock() + lease) * 1000), waits_for="its stereo track is being made"
+        )
+        return spec
+
+    def _ours(self, target: bytes, film: FileEntry) -> bool:
+        known = self._store.entry_at(target)
+        return known is not None and known.made_from_id == film.id
+
+    def _refuse(self, entry: FileEntry, reason: str, detail: str) -> None:
+        self._store.put_finding(entry.id, proof={"refused": reason, "detail": detail})
+        self._engine.move(entry, "conversion_failed", reason=reason, next_at=None)
+
+    def intend(self, spec: JobSpec, result: Signature, proof: dict[str, Any]) -> bool:
+        """Write down that `result` is about to be renamed; False when the attempt no longer stands and must not be."""
+        attempt = self._store.attempt(spec.attempt_id)
+        entry = self._store.entry(spec.entry_id)
+        stands = (
+            attempt is not None
+            and entry is not None
+            and entry.path == spec.path
+            and entry.missing_since_ms is None
+            and entry.signature.same_content(spec.signature)
+            and entry.processed_status is ProcessedStatus.NEW
+        )
+        if stands:
+            self._store.update_attempt(spec.attempt_id, result=signature_columns(result), proof=proof)
+        return stands
+
+    def landed(self, attempt_id: str, final: Signature, *, reason: str = "") -> None:
+        """Record that the result stands under its name: the film CONVERTED with its new signature, the sidecar known."""
+        attempt = self._store.attempt(attempt_id)
+        entry = self._engine.end_attempt(attempt_id)
+        if attempt is None or entry is None:
+            return
+        self._store.put_finding(entry.id, proof=attempt.proof)
+        beside = attempt.target is not None and attempt.target != entry.path
+        changes = {} if beside else signature_columns(final)
+        self._engine.move(
+            entry, "converted", reason=reason or ("sidecar" if beside else "stereo_added"), next_at=None,
+            failures_in_row=0, **changes,
+        )
+        if beside:
+            self._know_sidecar(entry, attempt.target, final)
+
+    def _know_sidecar(self, film: FileEntry, target: bytes, final: Signature) -> None:
+        folder = film.folder_id
+        raw = (final.device, final.inode, final.size_bytes, final.mtime_ns, final.blocks)
+        name = target.rpartition(b"/")[2]
+        self._store.insert_entries([(folder, name, raw, "moved_in")], self._engine.now_ms(), {"moved_in": 0})
+        entry = self._store.entry_at(target)
+        assert entry is not None  # noqa: S101 - just inserted
+        if entry.integrity_status is not IntegrityStatus.UNKNOWN or entry.processed_status is not ProcessedStatus.NEW:
+            self._engine.content_changed(entry, final, "moved_in")
+        self._store.update_entry(entry, made_from=film.id, missing_since_ms=None, **signature_columns(final))
+        self._engine.move(entry, "check_started", reason="made by us", next_at=None)
+        self._engine.move(entry, "check_passed", reason="proved when it was made", next_at=None)
+        self._engine.move(entry, "has_stereo", reason="made by us", next_at=None)
+
+    def failed(self, outcome: Failed) -> None:
+        """Record that no track was made, and when it is tried again."""
+        entry = self._engine.end_attempt(outcome.spec.attempt_id)
+        if entry is None or entry.processed_status is not ProcessedStatus.NEW:
+            return
+        if entry.integrity_status is not IntegrityStatus.COMPLETE or not entry.signature.same_content(outcome.spec.signature):
+            return
+        if outcome.reason in _REFUSALS:
+            self._refuse(entry, outcome.reason, outcome.detail)
+            return
+        self._store.put_finding(entry.id, proof={"failed": outcome.reason, "detail": outcome.detail})
+        times = entry.failures_in_row + 1
+        tired = times >= self._config.quarantine_threshold and outcome.reason not in _MACHINE_TROUBLE
+        look_at = None if tired else self._engine.backoff(times)
+        waits = "a person: `watcher retry` tries again" if tired else f"another try: {outcome.detail or outcome.reason}"
+        self._engine.move(
+            entry, "conversion_failed", reason=outcome.reason, next_at=look_at, failures_in_row=times, waits_for=waits[:500]
+        )
+
+    def void(self, attempt_id: str) -> None:
+        """Record that a job ended without an outcome that counts; the planner decides again."""
+        entry = self._engine.end_attempt(attempt_id)
+        if entry is None:
+            return
+        now = self._engine.clock()
+        if entry.integrity_status is IntegrityStatus.PENDING:
+            self._engine.move(entry, "check_cancelled", reason="stopped", next_at=now)
+        elif entry.next_check_at_ms is not None and entry.integrity_status is IntegrityStatus.COMPLETE:
+            self._store.update_entry(entry, next_check_at_ms=int(now * 1000), waits_for="")
+
+
+def _set_aside(entry: FileEntry) -> bool:
+    """Tell whether a file of the same stem is no film that could be the original."""
+    given_up = entry.integrity_status in (IntegrityStatus.QUARANTINED, IntegrityStatus.INCOMPLETE)
+    return given_up or entry.processed_status is ProcessedStatus.IGNORED and entry.reason == "not_media"

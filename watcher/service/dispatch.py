@@ -1,0 +1,96 @@
+"""Dispatch: due rows become jobs, no more of them than there are free slots.
+
+Only rows for which there is a slot are taken from the database, so a full pool holds up no other kind of work and
+nothing is queued in memory. A due row that needs no job gets its next time at once and makes room for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from watcher.rules import names, planner
+from watcher.rules.stability import Observation
+from watcher.service import observing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from watcher.service.conversions import Conversions
+    from watcher.service.engine import Engine
+    from watcher.service.executor import Executor
+    from watcher.service.jobs import JobSpec, Kind
+    from watcher.store.models import FileEntry
+
+EXCLUDED = "excluded by the settings"
+_KINDS: tuple[tuple[Kind, bool], ...] = (("check", False), ("convert", True))
+
+
+class Dispatch:
+    """Takes due entries of the active roots, plans each, and submits what is long work."""
+
+    def __init__(
+        self, engine: Engine, conversions: Conversions, pool: Executor, in_store: Callable[..., Awaitable[Any]]
+    ) -> None:
+        self._engine = engine
+        self._conversions = conversions
+        self._pool = pool
+        self._in_store = in_store
+        self._rules = engine.config.name_rules()
+
+    async def turn(self, root_ids: Sequence[int]) -> float:
+        """Work off what is due as far as slots allow; gives the time of the next due row that has a slot."""
+        deadline = float("inf")
+        for kind, complete in _KINDS:
+            while (free := self._pool.free(kind)) > 0:
+                limit = min(self._engine.config.batch_size, max(free, 8))
+                due = await self._in_store(self._due, complete, limit, root_ids)
+                if not due:
+                    deadline = min(deadline, await self._in_store(self._next, complete, root_ids))
+                    break
+                for entry in due:
+                    await self._one(entry)
+                    if self._pool.free(kind) <= 0:
+                        break
+                await asyncio.sleep(0)
+        return deadline
+
+    async def _one(self, entry: FileEntry) -> None:
+        """Look at a due entry and carry out its plan. One row after another: a slot taken is a slot gone."""
+        seen = await asyncio.to_thread(observing.look, entry.path, entry.integrity_status, entry.evidence)
+        spec: JobSpec | None = await self._in_store(self._decide, entry.id, seen)
+        if spec is not None:
+            self._pool.submit(spec)
+
+    def _due(self, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
+        now_ms = self._engine.now_ms()
+        return self._engine.store.due(complete=complete, now_ms=now_ms, limit=limit, root_ids=root_ids)
+
+    def _next(self, complete: bool, root_ids: Sequence[int]) -> float:
+        found = self._engine.store.next_due_ms(complete=complete, root_ids=root_ids)
+        return float("inf") if found is None else found / 1000
+
+    def _decide(self, entry_id: int, seen: Observation) -> JobSpec | None:
+        store = self._engine.store
+        with self._engine.turn():
+            entry = store.entry(entry_id)
+            if entry is None or entry.next_check_at_ms is None or store.attempt_of(entry.id) is not None:
+                return None
+            if self._set_aside(entry, seen):
+                return None
+            action = self._engine.settle(entry, seen)
+            if isinstance(action, planner.Check):
+                return self._engine.start_check(entry, action.why)
+            if isinstance(action, planner.Convert):
+                return self._conversions.begin(entry)
+        return None
+
+    def _set_aside(self, entry: FileEntry, seen: Observation) -> bool:
+        """Leave alone what today's settings do not want: it is looked at again when the settings change."""
+        relative = entry.folder.path + b"/" + entry.name if entry.folder.path else entry.name
+        unwanted = not names.is_film(relative, self._rules) or (
+            seen.signature is not None and names.too_small(seen.signature.size_bytes, self._rules)
+        )
+        if unwanted and seen.signature is not None:
+            self._engine.store.update_entry(entry, next_check_at_ms=None, waits_for=EXCLUDED)
+        return unwanted and seen.signature is not None

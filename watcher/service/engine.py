@@ -1,0 +1,324 @@
+"""The engine: the one place that changes a status.
+
+It runs in the store's thread, one turn at a time. A turn is one transaction; when it is committed, one line is logged
+for each move made in it. Whether a move is legal is `rules/machine`'s business, what is to be done next is
+`rules/planner`'s; the engine carries it out and gives every row its next time.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from watcher.media import integrity
+from watcher.rules import machine, names, planner, stability
+from watcher.rules.stability import Evidence, Observation, Settling, Waiting
+from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus, Reason
+from watcher.service.jobs import JobSpec, new_attempt_id
+from watcher.store.store import signature_columns
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from watcher.config import StateConfig
+    from watcher.rules.signature import Signature
+    from watcher.rules.verdict import Verdict
+    from watcher.service.jobs import Checked
+    from watcher.store.models import Attempt, FileEntry
+    from watcher.store.store import StateStore
+
+log = structlog.get_logger("watcher")
+
+LEASE_MARGIN_SEC = 60.0
+"""What a job's own time limit does not count: waiting for a process slot, ending a process that will not."""
+
+_FINAL = frozenset(ProcessedStatus) - {ProcessedStatus.NEW, ProcessedStatus.CONVERT_FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class _MoveLine:
+    path: bytes
+    subject: str
+    move: str
+    before: str
+    after: str
+    reason: str
+
+
+class Engine:
+    """Moves and their times. Owns every write to a status; everyone else asks it."""
+
+    def __init__(
+        self, store: StateStore, config: StateConfig, dice: random.Random, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.store = store
+        self.config = config
+        self.clock = clock
+        self._dice = dice
+        self._lines: list[_MoveLine] = []
+        self._cancels: list[str] = []
+        self.waiting = Waiting(config.stable_wait_sec, config.settle_sec)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Make everything inside one transaction; log its moves when it is committed, and forget them if it is not."""
+        mark = len(self._lines), len(self._cancels)
+        try:
+            with self.store.transaction():
+                yield
+        except BaseException:
+            del self._lines[mark[0] :], self._cancels[mark[1] :]
+            raise
+        if mark[0] == 0:
+            lines, self._lines = self._lines, []
+            for line in lines:
+                log.info(
+                    line.move,
+                    path=names.readable(line.path),
+                    **{"from": line.before, "to": line.after},
+                    **({"reason": line.reason} if line.reason else {}),
+                )
+
+    def take_cancels(self) -> list[str]:
+        """Give the attempts that must stop since their file is not what they were decided on."""
+        cancels, self._cancels = self._cancels, []
+        return cancels
+
+    # --- the moves
+
+    def move(self, entry: FileEntry, move: str, *, reason: str = "", next_at: float | None, **changes: Any) -> None:
+        """Make one move of the status whose table has it; `next_at` (epoch seconds) is when the row is looked at next.
+
+        Raises IllegalMove, and changes nothing, when the table does not have the move.
+        """
+        subject = "integrity" if move in _INTEGRITY_MOVES else "processed"
+        self._move(entry, subject, move, reason, next_at, changes)
+
+    def _move(
+        self, entry: FileEntry, subject: str, move: str, reason: str, next_at: float | None, changes: dict[str, Any]
+    ) -> None:
+        before = entry.integrity_status if subject == "integrity" else entry.processed_status
+        after = machine.after(before, move, subject=names.readable(entry.path))
+        changes = {"next_check_at_ms": _ms(next_at), "waits_for": "", **changes}
+        self.store.record_move(entry, subject, move, after, reason=reason, at_ms=self.now_ms(), **changes)
+        self._lines.append(_MoveLine(entry.path, subject, move, before.name, after.name, reason))
+
+    def now_ms(self) -> int:
+        """Give the time as the database keeps it."""
+        return int(self.clock() * 1000)
+
+    def note_path(self, entry: FileEntry, move: str, before: bytes, after: bytes) -> None:
+        """Journal and log that a file came to stand elsewhere, was gone or came back."""
+        old, new = names.readable(before), names.readable(after)
+        self.store.note(entry, "path", move, old, new, reason="", at_ms=self.now_ms())
+        self._lines.append(_MoveLine(after or before, "path", move, old, new, ""))
+
+    # --- what intake and scans report
+
+    def content_changed(self, entry: FileEntry, seen: Signature, evidence: Evidence) -> None:
+        """Take over the signature of new content: whatever was known about the old one is void."""
+        now = self.clock()
+        judged = entry.integrity_status not in (IntegrityStatus.UNKNOWN, IntegrityStatus.PENDING)
+        gap = entry.longest_gap_ms / 1000
+        if judged:
+            gap = stability.gap_after(entry.quiet_since_ms / 1000, now, gap)
+        changes = {
+            **signature_columns(seen),
+            "quiet_since_ms": _ms(now),
+            "evidence": evidence,
+            "longest_gap_ms": _ms(gap),
+            "failures_in_row": 0,
+            "incomplete_in_row": 0,
+            "missing_since_ms": None,
+            "made_from": None,
+        }
+        look_at = self.first_look(now, evidence)
+        self.cancel_attempt(entry)
+        if entry.integrity_status is not IntegrityStatus.UNKNOWN:
+            self._move(entry, "integrity", "content_changed", "", look_at, {})
+        if entry.processed_status is not ProcessedStatus.NEW:
+            self._move(entry, "processed", "content_changed", "", look_at, {})
+        self.store.update_entry(
+            entry, **changes, next_check_at_ms=_ms(look_at), waits_for="the file is still changing", reason=""
+        )
+
+    def hinted(self, entry: FileEntry, evidence: Evidence) -> None:
+        """Begin the quiet time of a file that is still being waited for anew: somebody touched it."""
+        if entry.integrity_status is IntegrityStatus.UNKNOWN:
+            now = self.clock()
+            kept = evidence or entry.evidence
+            look_at = self.first_look(now, kept)
+            self.store.update_entry(entry, quiet_since_ms=_ms(now), evidence=kept, next_check_at_ms=_ms(look_at))
+
+    def first_look(self, now: float, evidence: str) -> float:
+        """Give the time of the next look at a file that was touched now."""
+        return now + (self.config.settle_sec if evidence else self.config.stable_wait_sec)
+
+    def gone(self, entry: FileEntry) -> None:
+        """Note that a file is not there any more. Its statuses stay: it may come back, or turn up elsewhere."""
+        if entry.missing_since_ms is None:
+            self.cancel_attempt(entry)
+            self.store.update_entry(entry, missing_since_ms=self.now_ms(), next_check_at_ms=None, waits_for="")
+            self.note_path(entry, "gone", entry.path, b"")
+            self._promote_duplicates(entry)
+
+    def back(self, entry: FileEntry, evidence: Evidence) -> None:
+        """Note that a file that was gone is there again, with the content it had."""
+        now = self.clock()
+        rests = entry.integrity_status is IntegrityStatus.COMPLETE and entry.processed_status in _FINAL
+        look_at = None if rests else self.first_look(now, evidence)
+        self.store.update_entry(
+            entry, missing_since_ms=None, quiet_since_ms=_ms(now), evidence=evidence, next_check_at_ms=_ms(look_at)
+        )
+        self.note_path(entry, "back", b"", entry.path)
+
+    def settled_elsewhere(self, entry: FileEntry) -> None:
+        """Give a file that was gone, and turned up under another name, its next look again."""
+        rests = entry.integrity_status is IntegrityStatus.COMPLETE and entry.processed_status in _FINAL
+        if entry.next_check_at_ms is None and not rests:
+            self.store.update_entry(entry, next_check_at_ms=_ms(self.first_look(self.clock(), "moved_in")))
+
+    def cancel_attempt(self, entry: FileEntry) -> None:
+        """Have the attempt that works on an entry stopped; its row stays until its process is gone."""
+        attempt = self.store.attempt_of(entry.id)
+        if attempt is not None:
+            self._cancels.append(attempt.id)
+            if entry.integrity_status is IntegrityStatus.PENDING:
+                self._move(entry, "integrity", "check_cancelled", "", self.clock(), {})
+
+    def _promote_duplicates(self, entry: FileEntry) -> None:
+        if entry.group_id is None:
+            return
+        for other in self.store.members_of(entry.group_id):
+            if other.processed_status is ProcessedStatus.DUPLICATE and other.missing_since_ms is None:
+                self.move(other, "becomes_original", reason="original_gone", next_at=self.clock())
+                return
+
+    # --- what the planner decides
+
+    def settle(self, entry: FileEntry, seen: Observation) -> planner.Action:
+        """Plan for one due entry and carry out what needs no long work; gives the action for the rest."""
+        now = self.clock()
+        known = Settling(
+            entry.signature, entry.quiet_since_ms / 1000, entry.evidence, entry.longest_gap_ms / 1000
+        )
+        has_probe = entry.integrity_status is IntegrityStatus.COMPLETE and bool(self.store.finding(entry.id).probe)
+        due = planner.Due(entry.integrity_status, entry.processed_status, known, has_probe)
+        action = planner.plan(due, seen, self.waiting, now)
+        match action:
+            case planner.Wait():
+                self.store.update_entry(entry, next_check_at_ms=_ms(action.until), waits_for=action.why)
+            case planner.Changed():
+                assert seen.signature is not None  # noqa: S101 - the planner looked
+                self.content_changed(entry, seen.signature, "")
+            case planner.Gone():
+                self.gone(entry)
+            case planner.LeaseExpired():
+                self.move(entry, "lease_expired", reason="nobody runs the check any more", next_at=now)
+            case planner.Retry():
+                self.move(entry, "retry", reason="its waiting time is over", next_at=now)
+            case planner.Rest():
+                self.store.update_entry(entry, next_check_at_ms=None, waits_for="")
+        return action
+
+    def backoff(self, times_in_a_row: int) -> float:
+        """Give the time of the next look after the n-th failure in a row, with its jitter."""
+        wait = planner.backoff_sec(
+            times_in_a_row, self.config.backoff_step_sec, self.config.backoff_max_sec, self._dice.random()
+        )
+        return self.clock() + wait
+
+    # --- checks
+
+    def start_check(self, entry: FileEntry, why: str) -> JobSpec:
+        """Move an entry to PENDING under a lease and give the job that checks it."""
+        lease = integrity.time_limit_sec(entry.size_bytes, None) + LEASE_MARGIN_SEC
+        mode = Mode.QUICK if self.config.integrity_quick_mode else Mode.FULL
+        spec = JobSpec(new_attempt_id(), entry.id, "check", entry.path, entry.signature, lease, mode=mode)
+        self.move(entry, "check_started", reason=why, next_at=self.clock() + lease)
+        self.begin_attempt(spec)
+        return spec
+
+    def begin_attempt(self, spec: JobSpec) -> None:
+        """Write the row that says that this job runs."""
+        now = self.clock()
+        self.store.begin_attempt(
+            id=spec.attempt_id,
+            entry=spec.entry_id,
+            kind=spec.kind,
+            started_at_ms=_ms(now),
+            lease_until_ms=_ms(now + spec.lease_sec),
+            source=signature_columns(spec.signature),
+            target=spec.target,
+            temp=spec.temp,
+        )
+
+    def checked(self, outcome: Checked) -> None:
+        """Write a verdict, if the attempt still stands and the file is still the one it speaks of."""
+        entry = self.end_attempt(outcome.spec.attempt_id)
+        if entry is None or entry.integrity_status is not IntegrityStatus.PENDING:
+            return
+        verdict = outcome.verdict
+        self.store.put_finding(entry.id, verdict=verdict.to_dict(), probe=outcome.probe)
+        reason = str(verdict.reason or "")
+        failures = entry.failures_in_row + 1
+        match verdict.status:
+            case IntegrityStatus.COMPLETE:
+                self.move(entry, "check_passed", next_at=self.clock(), failures_in_row=0, incomplete_in_row=0)
+            case IntegrityStatus.INCOMPLETE:
+                self._check_failed(entry, verdict, failures)
+            case _:
+                soon = verdict.reason is Reason.CHANGED_WHILE_CHECKING
+                look_at = self.first_look(self.clock(), "closed") if soon else self.backoff(failures)
+                changes = {"failures_in_row": failures, "waits_for": f"another try: {verdict.sentence()}"}
+                self.move(entry, "check_undecided", reason=reason, next_at=look_at, **changes)
+
+    def _check_failed(self, entry: FileEntry, verdict: Verdict, failures: int) -> None:
+        reason = str(verdict.reason or "")
+        times = entry.incomplete_in_row + 1
+        counts = {"failures_in_row": failures, "incomplete_in_row": times}
+        if verdict.reason is Reason.NOT_MEDIA:
+            self.move(entry, "check_failed", reason=reason, next_at=None, **counts)
+            if machine.may(entry.processed_status, "ignored"):
+                self.move(entry, "ignored", reason=reason, next_at=None)
+        elif times >= self.config.quarantine_threshold:
+            self.move(entry, "check_failed", reason=reason, next_at=None, **counts)
+            self.move(entry, "gave_up", reason=reason, next_at=None)
+        else:
+            changes = {**counts, "waits_for": f"another look: {verdict.sentence()}"}
+            self.move(entry, "check_failed", reason=reason, next_at=self.backoff(failures), **changes)
+
+    def recover_checks(self) -> None:
+        """Give back the checks that a stop has interrupted: nobody runs them, and they left nothing on disk."""
+        for attempt in self.store.attempts():
+            if attempt.kind == "check":
+                with self.turn():
+                    entry = self.end_attempt(attempt.id)
+                    if entry is not None and entry.integrity_status is IntegrityStatus.PENDING:
+                        self.move(entry, "lease_expired", reason="the service was stopped", next_at=self.clock())
+
+    def write_progress(self, running: dict[str, float]) -> None:
+        """Write down how far the running jobs are, for those who read the database."""
+        with self.store.transaction():
+            for attempt, progress in running.items():
+                self.store.update_attempt(attempt, progress=progress)
+
+    def end_attempt(self, attempt_id: str) -> FileEntry | None:
+        """Delete an attempt's row; gives its entry, or None when the attempt was no longer known."""
+        attempt: Attempt | None = self.store.attempt(attempt_id)
+        if attempt is None:
+            return None
+        self.store.end_attempt(attempt_id)
+        return self.store.entry(attempt.entry_id)
+
+
+_INTEGRITY_MOVES = frozenset(move for move, _, _ in machine.INTEGRITY_MOVES) - {"content_changed"}
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1000)

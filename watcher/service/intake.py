@@ -1,0 +1,181 @@
+"""Intake: what was seen on disk meets what the database knows. New, changed, moved, gone and back become rows here.
+
+Scans and events meet in this one place. A batch is one transaction; a file nobody knows costs a few microseconds,
+one that is known and unchanged next to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from watcher.rules.signature import Signature
+from watcher.rules.statuses import IntegrityStatus
+from watcher.store.store import signature_columns
+from watcher.watch import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from watcher.rules.stability import Evidence
+    from watcher.service.engine import Engine
+    from watcher.store.models import FileEntry
+    from watcher.store.store import RawSignature
+
+log = structlog.get_logger("watcher")
+
+_SETTLING = (IntegrityStatus.UNKNOWN, IntegrityStatus.INCOMPLETE)
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What was seen in one folder at one time."""
+
+    folder: bytes
+    """Relative to the root; b"" is the root."""
+    files: list[tuple[bytes, RawSignature]] = field(default_factory=list)
+    """Names that stand for films, and their signatures."""
+    gone: list[bytes] = field(default_factory=list)
+    """Names under which nothing stands any more."""
+    evidence: Evidence = ""
+    """The strongest thing the hints said about `files`."""
+    hinted: bool = False
+    """Events brought us here, so that a quiet time begins anew."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """How many files one batch brought news of."""
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    gone: int = 0
+    back: int = 0
+    new_names: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def add(self, other: Taken) -> None:
+        """Count another batch in."""
+        self.added += other.added
+        self.changed += other.changed
+        self.moved += other.moved
+        self.gone += other.gone
+        self.back += other.back
+
+    def any(self) -> bool:
+        """Tell whether there was any news."""
+        return bool(self.added or self.changed or self.moved or self.gone or self.back)
+
+
+class Intake:
+    """Takes sightings of one root after another into the store. In the store's thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._store = engine.store
+
+    def take(self, root_id: int, sightings: Sequence[Sighting]) -> Taken:
+        """Bring the rows of a root up to what was seen; one transaction."""
+        taken = Taken()
+        with self._engine.turn():
+            strangers: list[tuple[Sighting, bytes, RawSignature]] = []
+            for sighting in sightings:
+                known = self._store.entries_of_folder(root_id, sighting.folder)
+                for name, raw in sighting.files:
+                    if (row := known.get(name)) is None:
+                        strangers.append((sighting, name, raw))
+                    elif row[1] != raw or row[2] is not None or sighting.hinted:
+                        self._meet(row[0], Signature(*raw), sighting, taken)
+                for name in sighting.gone:
+                    if (row := known.get(name)) is not None and row[2] is None:
+                        self._lose(row[0], taken)
+            if strangers:
+                self._welcome(root_id, strangers, taken)
+        return taken
+
+    def _meet(self, entry_id: int, seen: Signature, sighting: Sighting, taken: Taken) -> None:
+        entry = self._store.entry(entry_id)
+        if entry is None or self._is_own_swap(entry, seen):
+            return
+        if not seen.same_content(entry.signature):
+            self._engine.content_changed(entry, seen, sighting.evidence)
+            taken.changed += 1
+        elif entry.missing_since_ms is not None:
+            self._engine.back(entry, sighting.evidence)
+            taken.back += 1
+        elif seen != entry.signature and entry.integrity_status in _SETTLING and seen.blocks != entry.blocks:
+            # A pre-allocated file that is being filled through a mapping: the blocks are all that moves.
+            self._engine.content_changed(entry, seen, sighting.evidence)
+        else:
+            if seen != entry.signature:
+                self._store.update_entry(entry, **signature_columns(seen))
+            if sighting.hinted:
+                self._engine.hinted(entry, sighting.evidence)
+
+    def _is_own_swap(self, entry: FileEntry, seen: Signature) -> bool:
+        """Tell whether this is our own result under the film's name, between the rename and its row."""
+        attempt = self._store.attempt_of(entry.id)
+        return attempt is not None and attempt.result is not None and Signature(**attempt.result).same_file(seen)
+
+    def _lose(self, entry_id: int, taken: Taken) -> None:
+        entry = self._store.entry(entry_id)
+        # A look at the disk, since what was seen may be older than the file's return.
+        if entry is not None and not _stands(entry.path):
+            self._engine.gone(entry)
+            taken.gone += 1
+
+    def _welcome(self, root_id: int, strangers: list[tuple[Sighting, bytes, RawSignature]], taken: Taken) -> None:
+        movers = self._movers([raw for _, _, raw in strangers])
+        now = self._engine.clock()
+        rows = []
+        for sighting, name, raw in strangers:
+            folder = self._store.folder_id(root_id, sighting.folder)
+            if movers and self._moved(movers.get(raw[1], ()), folder, name, Signature(*raw), sighting):
+                taken.moved += 1
+                continue
+            rows.append((folder, name, raw, sighting.evidence))
+            if sighting.hinted:
+                taken.new_names.append((sighting.folder, name))
+        first_looks = {
+            evidence: int(self._engine.first_look(now, evidence) * 1000) for evidence in ("", "closed", "moved_in")
+        }
+        self._store.insert_entries(rows, int(now * 1000), first_looks)
+        taken.added += len(rows)
+
+    def _movers(self, raws: Sequence[RawSignature]) -> dict[int, list[FileEntry]]:
+        inodes = json.dumps([raw[1] for raw in raws])
+        found = self._store.sql(
+            "SELECT DISTINCT inode FROM file_entry WHERE inode IN (SELECT value FROM json_each(?))", (inodes,)
+        ).fetchall()
+        movers: dict[int, list[FileEntry]] = {}
+        for entry in self._store.entries_with_inodes([row[0] for row in found]):
+            movers.setdefault(entry.inode, []).append(entry)
+        return movers
+
+    def _moved(
+        self, candidates: Sequence[FileEntry], folder: int, name: bytes, seen: Signature, sighting: Sighting
+    ) -> bool:
+        """Let a row follow its file to another name, when it is the same file and the old name is free."""
+        for entry in candidates:
+            before = entry.path
+            if not seen.same_file(entry.signature) or _stands(before):
+                continue
+            self._engine.cancel_attempt(entry)
+            self._store.update_entry(entry, folder=folder, name=name, missing_since_ms=None, group=None)
+            moved = self._store.entry(entry.id)
+            assert moved is not None  # noqa: S101 - updated in this transaction
+            self._engine.note_path(moved, "moved", before, moved.path)
+            self._engine.hinted(moved, sighting.evidence or "moved_in")
+            self._engine.settled_elsewhere(moved)
+            return True
+        return False
+
+
+def _stands(path: bytes) -> bool:
+    try:
+        return scan.observe(path) is not None
+    except OSError:
+        return True  # not known to be gone: nothing is concluded

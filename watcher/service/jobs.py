@@ -1,0 +1,83 @@
+"""Jobs: the long work as plain data, so that it could run in another process or on another machine.
+
+A `JobSpec` says what is to be done to which content; an `Outcome` says what came of it. Neither holds an open file, a
+connection or an object of the service. An outcome counts only for the attempt it names.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from watcher.rules.signature import Signature
+    from watcher.rules.statuses import Mode
+    from watcher.rules.verdict import Verdict
+
+Kind = Literal["check", "convert"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One piece of long work, decided on one signature of one file."""
+
+    attempt_id: str
+    entry_id: int
+    kind: Kind
+    path: bytes
+    signature: Signature
+    """The content the decision was made on; the work is void for any other."""
+    lease_sec: float
+    priority: int = 0
+    """Lower goes first; newly dropped films go before the back catalogue."""
+    mode: Mode | None = None
+    """check: how deep."""
+    probe: dict[str, Any] | None = None
+    """convert: what the check found out about the streams."""
+    decision: dict[str, Any] | None = None
+    """convert: which track is made from which."""
+    target: bytes | None = None
+    temp: bytes | None = None
+    """convert: where the result is written before anything is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check ended with a verdict (ERROR is one too)."""
+
+    spec: JobSpec
+    verdict: Verdict
+    probe: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A result stands, proved, under its temporary name."""
+
+    spec: JobSpec
+    proof: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The conversion failed; the film is untouched and no temporary file is left."""
+
+    spec: JobSpec
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job was stopped, and its processes are gone."""
+
+    spec: JobSpec
+
+
+Outcome = Checked | Made | Failed | Cancelled
+
+
+def new_attempt_id() -> str:
+    """Give an id that no other attempt has had, short enough for a file name."""
+    return secrets.token_hex(6)

@@ -1,0 +1,254 @@
+"""The state manager: assembles the service from its parts, and turns its one loop.
+
+asyncio carries the loop, the children and the signals. The store is used from one thread, disks are looked at in
+others, and watchdog's threads only append to an inbox. Everything that happens is noted first and acted on in a turn;
+a turn ends with the time of the next one, so an idle service sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from watcher.media import tools as ffmpeg_tools
+from watcher.rules import names
+from watcher.rules.debounce import Debouncer
+from watcher.service import hints, landing, wishes
+from watcher.service.conversions import Conversions
+from watcher.service.dispatch import Dispatch
+from watcher.service.engine import Engine
+from watcher.service.executor import LocalPool
+from watcher.service.intake import Intake
+from watcher.service.jobs import Checked, Failed, Made
+from watcher.service.notify import Notifier
+from watcher.service.roots import Roots
+from watcher.service.work import Worker
+from watcher.store.store import StateStore
+from watcher.watch import writers
+from watcher.watch.observers import Observers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from watcher.config import StateConfig
+    from watcher.service.jobs import Outcome
+
+log = structlog.get_logger("watcher")
+
+TURN_APART_SEC = 0.1
+"""Turns are at least so far apart: in a storm of events one turn takes in many."""
+
+PROGRESS_EVERY_SEC = 5.0
+"""How often the progress of running jobs is written down for `watcher status`."""
+
+
+class StateManager:
+    """The whole service on one database. An async context manager; `close` is safe to call twice.
+
+    Raises StoreError, ToolError or RootError from `open`, each a sentence for a person.
+    """
+
+    def __init__(self, config: StateConfig, *, clock: Callable[[], float] = time.time) -> None:
+        self.config = config
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._outcomes: list[Outcome] = []
+        self._landings: set[asyncio.Task[None]] = set()
+        self._notifier = Notifier()
+        self._opened = False
+        self._observing = False
+        self._next_progress = 0.0
+
+    async def open(self) -> None:
+        """Find FFmpeg, open the database, clear up after a stop. Nothing is watched yet."""
+        writers.ignore_sigio()
+        self._loop = asyncio.get_running_loop()
+        tools = await ffmpeg_tools.find_tools(self.config.ffmpeg.ffmpeg, self.config.ffmpeg.ffprobe)
+        self._store: StateStore = await self.in_store(StateStore, self.config.database_path())
+        self._opened = True
+        self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret
+        self._conversions = Conversions(self._engine)
+        self._intake = Intake(self._engine)
+        self._observers = Observers(self.wake)
+        self._debouncer = Debouncer(
+            self.config.debounce_quiet_sec, self.config.debounce_at_most_sec, self.config.max_state_entries
+        )
+        self._roots = Roots(self._engine, self._conversions, self._intake, self._observers, self.in_store, self.wake)
+        slots = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
+        self._pool = LocalPool(slots, Worker(tools, self.config).do, self._ended)
+        self._dispatch = Dispatch(self._engine, self._conversions, self._pool, self.in_store)
+        log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
+        await self.in_store(self._engine.recover_checks)
+
+    async def in_store(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a call in the store's thread and give its result."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
+
+    async def close(self) -> None:
+        """Stop everything: jobs are cancelled, their processes gone, the database closed."""
+        if not self._opened:
+            self._thread.shutdown()
+            return
+        self._opened = False
+        self._notifier.stopping()
+        await asyncio.to_thread(self._observers.stop)
+        await self._roots.close()
+        if self._landings:
+            await asyncio.wait(self._landings)
+        await self._pool.close()
+        await self._take_outcomes()
+        if self._landings:
+            await asyncio.wait(self._landings)
+        await self.in_store(self._store.close)
+        self._thread.shutdown()
+        self._notifier.close()
+        log.info("closed")
+
+    async def __aenter__(self) -> StateManager:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def wake(self) -> None:
+        """Have a turn soon. Safe from any thread."""
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    def stop(self) -> None:
+        """Have `start_monitoring` end. Safe from a signal handler and any thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self.wake()
+
+    # --- what a caller asks for
+
+    async def start_monitoring(self) -> None:
+        """Watch the configured folders and work, until `stop` or cancellation."""
+        self._observing = True
+        await self._roots.start(self.config.watch, observing=True)
+        self._notifier.ready()
+        log.info("watching", **self._roots.summary())
+        while not self._stop.is_set():
+            await self._sleep(await self.turn())
+
+    async def discover_directory(self, folder: bytes, on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+        """Scan one folder once, as a root of its own; gives counts."""
+        return await self._roots.discover(folder, on_progress)
+
+    async def process_pending(self, on_turn: Callable[[], None] | None = None) -> None:
+        """Work until nothing is due, running or waiting to settle among the watched roots."""
+        while not self._stop.is_set():
+            deadline = await self.turn()
+            if on_turn is not None:
+                on_turn()
+            if not self._busy() and not self._roots.scanning() and not await self.in_store(self._store.unsettled, self._roots.active()):
+                return
+            await self._sleep(deadline)
+
+    def running(self) -> dict[str, float]:
+        """Give attempt id -> progress of the running jobs."""
+        return self._pool.running()
+
+    # --- the loop
+
+    def _busy(self) -> bool:
+        return bool(self._pool.running() or self._landings or self._outcomes)
+
+    async def _sleep(self, deadline: float) -> None:
+        """Sleep until `deadline` (seconds of the wall clock), a wake-up, or the loop's interval at the latest."""
+        await asyncio.sleep(TURN_APART_SEC)
+        wait = min(deadline - self._clock(), self.config.loop_interval_sec)
+        if self._notifier.watchdog_sec:
+            wait = min(wait, self._notifier.watchdog_sec / 2)
+        if wait > 0:
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except TimeoutError:
+                pass
+        self._wake.clear()
+
+    async def turn(self) -> float:
+        """Take in what happened, start what is due; gives the time of the next turn, in seconds of the wall clock."""
+        await self._take_outcomes()
+        await self._take_hints()
+        for root in await self.in_store(wishes.take, self._engine):
+            await self._roots.vouch(root)
+        next_root = await self._roots.turn()
+        next_due = await self._dispatch.turn(self._roots.active())
+        await self._cancel_void()
+        await self._say()
+        monotonic = self._debouncer.next_deadline()
+        next_hint = self._clock() + monotonic - time.monotonic() if monotonic is not None else float("inf")
+        return min(next_due, next_root, next_hint)
+
+    async def _take_hints(self) -> None:
+        now = time.monotonic()
+        if self._observing:
+            for hint in self._observers.drain():
+                if hint.trouble:
+                    self._roots.trouble(hint.root_id, hint.trouble)
+                else:
+                    self._debouncer.hint(hint.root_id, hint.path, hint.kind, now)
+        due = self._debouncer.due(now)
+        if not due:
+            return
+        found = await asyncio.to_thread(hints.look, due, self._roots.paths(), self.config.name_rules())
+        for root_id, folders in found.scans.items():
+            self._roots.scan_soon(root_id, folders)
+        for root_id, sightings in found.sightings.items():
+            if self._roots.is_active(root_id):
+                self._roots.say_taken(root_id, await self.in_store(self._intake.take, root_id, sightings))
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._outcomes.append(outcome)
+        self._wake.set()
+
+    async def _take_outcomes(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        for outcome in outcomes:
+            if isinstance(outcome, Made):
+                task = asyncio.create_task(self._land(outcome))
+                self._landings.add(task)
+                task.add_done_callback(self._landed)
+            elif outcome.spec.temp is not None and isinstance(outcome, Failed):
+                await self.in_store(self._in_turn, self._conversions.failed, outcome)
+            elif isinstance(outcome, Checked):
+                await self.in_store(self._in_turn, self._engine.checked, outcome)
+            else:
+                await self.in_store(self._in_turn, self._conversions.void, outcome.spec.attempt_id)
+
+    def _in_turn(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        with self._engine.turn():
+            return call(*arguments)
+
+    async def _land(self, outcome: Made) -> None:
+        await landing.land(outcome, self._conversions, partial(self.in_store, self._in_turn))
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._landings.discard(task)
+        task.result()
+        self._wake.set()
+
+    async def _cancel_void(self) -> None:
+        for attempt in await self.in_store(self._engine.take_cancels):
+            self._pool.cancel(attempt)
+
+    async def _say(self) -> None:
+        self._notifier.alive()
+        running = self._pool.running()
+        if running and time.monotonic() >= self._next_progress:
+            self._next_progress = time.monotonic() + PROGRESS_EVERY_SEC
+            await self.in_store(self._engine.write_progress, running)
+        self._notifier.status(f"{len(running)} running; {self._roots.sentence()}")

@@ -1,0 +1,123 @@
+"""One scan: walk a root, compare with the database, hand the differences to intake. What events missed is found here.
+
+The walk and the comparison run in a thread of their own over a read-only connection, so that a slow disk holds up
+nobody and an unchanged library costs hardly more than the walk. Nothing is concluded from a scan during which the
+root was not itself: it is judged before and after, and files are declared gone only then.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from watcher.service.intake import Sighting
+from watcher.watch import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from watcher.rules.names import NameRules
+
+CHUNK_FILES = 2000
+"""Files handed to intake at once: large enough to make a transaction worth it, small enough not to hold up a turn."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """The progress and, when it has ended, the result of one scan."""
+
+    root_id: int
+    root: bytes
+    below: bytes = b""
+    files: int = 0
+    known: int = 0
+    """Files the database already had there, gone ones not counted."""
+    gone: list[Sighting] = field(default_factory=list)
+    """What is no longer there, held back until the root is known to be itself."""
+    gone_files: int = 0
+    unreadable: list[tuple[bytes, str]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    stopped: bool = False
+
+
+def run(
+    state: Scan, database: Path, rules: NameRules, max_depth: int, hand_over: Callable[[list[Sighting]], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Walk `state.root` below `state.below`; differences go to `hand_over` in chunks, what is gone stays in `state`.
+
+    Blocking, for a thread. Raises OSError when the top folder cannot be read.
+    """
+    reader = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        seen_folders: set[bytes] = set()
+        chunk: list[Sighting] = []
+        count = 0
+        for sighting in _differences(reader, state, rules, max_depth, should_stop, seen_folders):
+            chunk.append(sighting)
+            count += len(sighting.files)
+            if count >= CHUNK_FILES:
+                hand_over(chunk)
+                chunk, count = [], 0
+        if chunk:
+            hand_over(chunk)
+        state.stopped = should_stop()
+        if not state.stopped:
+            _lost_folders(reader, state, seen_folders)
+    finally:
+        reader.close()
+
+
+def _differences(
+    reader: sqlite3.Connection, state: Scan, rules: NameRules, max_depth: int, should_stop: Callable[[], bool],
+    seen_folders: set[bytes],
+) -> Iterator[Sighting]:
+    for listing in scan.walk(state.root, rules, below=state.below, max_depth=max_depth, should_stop=should_stop):
+        seen_folders.add(listing.folder)
+        if listing.error is not None:
+            state.unreadable.append((listing.folder, listing.error.strerror or str(listing.error)))
+            continue
+        state.files += len(listing.files)
+        known = {
+            row[0]: (row[1:6], row[6]) for row in reader.execute(_KNOWN, (state.root_id, listing.folder))
+        }
+        news = [
+            (name, raw)
+            for name, raw in listing.files
+            if (row := known.pop(name, None)) is None or row[0] != raw or row[1] is not None
+        ]
+        state.known += len(listing.files) - len(news)
+        here = state.root.rstrip(b"/") + b"/" + (listing.folder + b"/" if listing.folder else b"")
+        # A name that is no film by today's settings is not listed, and yet it is not gone.
+        lost = [name for name, (_, missing) in known.items() if missing is None and not os.path.lexists(here + name)]
+        if lost:
+            state.known += len(lost)
+            state.gone_files += len(lost)
+            state.gone.append(Sighting(listing.folder, gone=lost))
+        if news:
+            yield Sighting(listing.folder, news)
+
+
+def _lost_folders(reader: sqlite3.Connection, state: Scan, seen: set[bytes]) -> None:
+    """Find the folders the database knows below here and the walk did not meet: their files are gone."""
+    blind = [folder + b"/" if folder else b"" for folder, _ in state.unreadable]
+    below = state.below + b"/" if state.below else b""
+    rows = reader.execute("SELECT id, path FROM folder WHERE root_id = ?", (state.root_id,)).fetchall()
+    for folder_id, path in rows:
+        inside = path == state.below or (path + b"/").startswith(below)
+        if path in seen or not inside or any((path + b"/").startswith(prefix) for prefix in blind):
+            continue
+        names = [row[0] for row in reader.execute(_PRESENT, (folder_id,))]
+        if names:
+            state.known += len(names)
+            state.gone_files += len(names)
+            state.gone.append(Sighting(path, gone=names))
+
+
+_KNOWN = """SELECT e.name, device, inode, size_bytes, mtime_ns, blocks, missing_since_ms
+    FROM folder AS f JOIN file_entry AS e ON e.folder_id = f.id WHERE f.root_id = ? AND f.path = ?"""
+_PRESENT = "SELECT name FROM file_entry WHERE folder_id = ? AND missing_since_ms IS NULL"

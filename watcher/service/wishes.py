@@ -1,0 +1,65 @@
+"""Wishes: what a person asked for from another process. Stored as rows, so they survive a crash and a stopped service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from watcher.rules import names
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+
+if TYPE_CHECKING:
+    from watcher.service.engine import Engine
+    from watcher.store.models import FileEntry, Request
+
+log = structlog.get_logger("watcher")
+
+
+def take(engine: Engine) -> list[bytes]:
+    """Carry out the wishes for files, in the order they were made; gives the paths of roots a person vouches for."""
+    roots = []
+    for wish in engine.store.requests():
+        with engine.turn():
+            engine.store.end_request(wish.id)
+            if wish.kind == "release" and any(root.path == wish.path for root in engine.store.roots()):
+                roots.append(bytes(wish.path))
+                continue
+            _carry_out(engine, wish)
+    return roots
+
+
+def _carry_out(engine: Engine, wish: Request) -> None:
+    entry = engine.store.entry_at(wish.path)
+    path = names.readable(wish.path)
+    if entry is None or entry.missing_since_ms is not None:
+        log.warning("wish refused", wish=wish.kind, path=path, reason="no such file is known")
+        return
+    if wish.kind == "release":
+        _release(engine, entry)
+    elif not _retry(engine, entry):
+        log.info("wish needs nothing", wish=wish.kind, path=path, integrity=entry.integrity_status, processed=entry.processed_status)
+
+
+def _release(engine: Engine, entry: FileEntry) -> None:
+    now = engine.clock()
+    engine.cancel_attempt(entry)
+    if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
+        engine.move(entry, "retry", reason="a person asked", next_at=now)
+    engine.move(
+        entry, "released", reason="a person asked", next_at=now, failures_in_row=0, incomplete_in_row=0, quiet_since_ms=0
+    )
+
+
+def _retry(engine: Engine, entry: FileEntry) -> bool:
+    now = engine.clock()
+    if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
+        engine.move(entry, "retry", reason="a person asked", next_at=now, failures_in_row=0)
+        return True
+    if entry.integrity_status is IntegrityStatus.QUARANTINED:
+        _release(engine, entry)
+        return True
+    if entry.integrity_status in (IntegrityStatus.INCOMPLETE, IntegrityStatus.ERROR):
+        engine.store.update_entry(entry, next_check_at_ms=int(now * 1000), waits_for="a person asked")
+        return True
+    return False

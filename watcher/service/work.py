@@ -1,0 +1,117 @@
+"""The work itself: what a job of each kind does, from its spec to its outcome. Runs in the executor, knows no database."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from watcher.errors import ConversionFailed, ToolMissing
+from watcher.media import integrity, replace, stereo
+from watcher.media.probe import Probe
+from watcher.rules import audio
+from watcher.rules.statuses import Mode
+from watcher.service.jobs import Checked, Failed, Made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from watcher.config import StateConfig
+    from watcher.media.ffmpeg import Tools
+    from watcher.service.jobs import JobSpec, Outcome
+
+
+class Worker:
+    """Does jobs on this machine, and keeps count of the disk space that running ones still need."""
+
+    def __init__(self, tools: Tools, config: StateConfig) -> None:
+        self._tools = tools
+        self._config = config
+        self._reserved: dict[str, tuple[int, int]] = {}
+        """attempt id -> (device, bytes)"""
+
+    async def do(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
+        """Do one job. Raises only CancelledError, when its processes are gone and its temporary file with them."""
+        return await (self._check(spec, report) if spec.kind == "check" else self._convert(spec, report))
+
+    async def _check(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
+        settings = self._config.integrity
+        result = await integrity.check(
+            self._tools,
+            spec.path,
+            spec.mode or Mode.FULL,
+            threads=settings.threads,
+            tolerate_lines=settings.tolerate_lines,
+            on_progress=report,
+        )
+        return Checked(spec, result.verdict, result.probe.to_dict() if result.probe else None)
+
+    async def _convert(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
+        assert spec.probe is not None and spec.decision is not None and spec.temp is not None  # noqa: S101, PT018
+        settings = self._config.audio
+        try:
+            with self._reserve(spec):
+                proof = await stereo.make(
+                    self._tools,
+                    spec.path,
+                    spec.temp,
+                    Probe.from_dict(spec.probe),
+                    audio.Decision.from_dict(spec.decision),
+                    stereo.StereoSettings(
+                        bitrate_kbps=settings.bitrate_kbps,
+                        dialogue_boost_db=settings.dialogue_boost_db,
+                        threads=settings.threads,
+                        default_track=settings.default_track,
+                    ),
+                    on_progress=report,
+                )
+        except ConversionFailed as error:
+            return Failed(spec, error.reason, error.detail)
+        except ToolMissing as error:
+            return Failed(spec, "tool_missing", str(error))
+        except OSError as error:
+            return Failed(spec, _word_of(error), f"{error.strerror}: {error.filename!r}")
+        return Made(spec, proof.to_dict())
+
+    @contextmanager
+    def _reserve(self, spec: JobSpec) -> Iterator[None]:
+        """Hold the space a conversion needs, so that two of them do not count on the same free bytes."""
+        assert spec.temp is not None  # noqa: S101
+        folder = os.path.dirname(spec.temp)
+        device = os.stat(folder).st_dev
+        others = sum(size for dev, size in self._reserved.values() if dev == device)
+        needed = replace.free_space_needed(spec.signature.size_bytes)
+        replace.require_space(folder, needed + others)
+        self._reserved[spec.attempt_id] = (device, needed)
+        try:
+            yield
+        finally:
+            del self._reserved[spec.attempt_id]
+
+
+def _word_of(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "no_space"
+        case errno.EROFS:
+            return "read_only"
+        case errno.EACCES | errno.EPERM:
+            return "permission"
+        case _:
+            return "io_error"
+
+
+async def discard(temp: bytes | None) -> None:
+    """Remove a temporary file that will not be used."""
+    if temp is not None:
+        await asyncio.to_thread(unlink_if_there, temp)
+
+
+def unlink_if_there(path: bytes) -> None:
+    """Remove a file if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

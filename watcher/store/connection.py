@@ -1,0 +1,136 @@
+"""Opening the database: the right file, the right version, one writer.
+
+A writer holds a lock file beside the database for as long as it has it open, with its process id in it, so that a
+second one can be told who is there. Readers need no lock: WAL lets them read while the writer writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peewee import DatabaseError, SqliteDatabase
+from playhouse.migrations import Migration, Runner
+
+from watcher.errors import NewerDatabase, NotOurDatabase, StoreError, StoreInUse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+APPLICATION_ID = 0x57544348  # "WTCH": marks the file as ours (PRAGMA application_id)
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_SEC = 10
+_PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "full", "cache_size": -16_000}
+
+
+class WriterLock:
+    """The right to write to one database, held by one process."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise StoreInUse(
+                f"{database} is in use by another watcher (process {holder}); stop it, or give another storage_url"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let the next writer in; the file stays, since removing it would race with one who waits."""
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+
+
+def writer_pid(database: Path) -> int | None:
+    """Give the process id of the writer that has the database open now, or None."""
+    try:
+        with database.with_name(database.name + ".lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        text = database.with_name(database.name + ".lock").read_text().strip()
+        return int(text) if text.isdigit() else None
+    return None
+
+
+def open_for_writing(path: Path) -> tuple[SqliteDatabase, WriterLock]:
+    """Open or create the database, take the lock, bring the schema up to date.
+
+    Raises StoreInUse, NotOurDatabase, NewerDatabase, or StoreError for a place that cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(path)
+    except OSError as error:
+        raise StoreError(f"the database {path} cannot be opened: {error.strerror}; storage_url names another place") from None
+    try:
+        database = _connect(str(path), path, lambda db: _prepare(db, path))
+    except BaseException:
+        lock.release()
+        raise
+    return database, lock
+
+
+def open_for_reading(path: Path) -> SqliteDatabase:
+    """Open an existing database read-only. Raises StoreError when there is none."""
+    if not path.exists():
+        raise StoreError(f"there is no database at {path} yet: it is made by the first `watcher run` or `watcher scan`")
+    # Without a write-ahead log nobody is writing; then the file can be read even where no -shm file may be made.
+    still = not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
+    uri = f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if still else "")
+    return _connect(uri, path, lambda db: _verify(db, path), uri=True)
+
+
+def _connect(name: str, path: Path, prepare: Callable[[SqliteDatabase], None], **options: Any) -> SqliteDatabase:
+    pragmas = {} if options.get("uri") else _PRAGMAS
+    database = SqliteDatabase(
+        name, pragmas=pragmas, timeout=BUSY_TIMEOUT_SEC, thread_safe=False, check_same_thread=False, **options
+    )
+    try:
+        database.connect()
+        prepare(database)
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        database.close()
+        if "not a database" in str(error):
+            raise NotOurDatabase(f"{path} is not a SQLite database; storage_url names the place of the database") from None
+        raise StoreError(f"the database {path} cannot be used: {error}") from None
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: SqliteDatabase, path: Path) -> None:
+    if _is_empty(database):
+        database.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    _verify(database, path, may_be_older=True)
+    Runner(database, str(MIGRATIONS)).up()
+
+
+def _is_empty(database: SqliteDatabase) -> bool:
+    return database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+
+
+def _verify(database: SqliteDatabase, path: Path, *, may_be_older: bool = False) -> None:
+    if database.execute_sql("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise NotOurDatabase(f"{path} is the database of another program; it is left alone")
+    known = {migration.name for migration in Migration.load_directory(str(MIGRATIONS))}
+    applied = set(Runner(database, str(MIGRATIONS)).applied())
+    if applied - known:
+        raise NewerDatabase(f"{path} was written by a newer version ({max(applied - known)}); update the program")
+    if known - applied and not may_be_older:
+        raise StoreError(f"{path} was written by an older version; the next `watcher run` brings it up to date")
+
+
+def open_beside(path: Path) -> SqliteDatabase:
+    """Open our own, current database for one short write beside its writer, without the writer's lock."""
+    return _connect(str(path), path, lambda db: _verify(db, path))

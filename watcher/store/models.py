@@ -1,0 +1,212 @@
+"""The tables as Peewee models. Read anywhere, written only by `StateStore`.
+
+Times are integer epoch milliseconds (`*_ms`). Names and paths are bytes, exactly as the file system gives them; a
+file's path is kept as (root, folder below it, name), so that a library which moves keeps its rows. The schema is made
+by `migrations/`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from peewee import (
+    BigIntegerField,
+    BlobField,
+    FloatField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+from watcher.rules.signature import Signature
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+
+
+class BytesField(BlobField):
+    """A file name or path: any bytes but NUL, kept exactly."""
+
+    def python_value(self, value: Any) -> bytes | None:
+        return None if value is None else bytes(value)
+
+
+class IntegrityField(TextField):
+    def db_value(self, value: Any) -> Any:
+        return str(value) if value is not None else None
+
+    def python_value(self, value: Any) -> IntegrityStatus:
+        return IntegrityStatus(value)
+
+
+class ProcessedField(TextField):
+    def db_value(self, value: Any) -> Any:
+        return str(value) if value is not None else None
+
+    def python_value(self, value: Any) -> ProcessedStatus:
+        return ProcessedStatus(value)
+
+
+class JsonField(TextField):
+    """A JSON value as text; NULL when there is none."""
+
+    def db_value(self, value: Any) -> Any:
+        return None if value is None else json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+    def python_value(self, value: Any) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Base(Model):
+    """Bound to no database: every query is told which one, so that two stores can live in one process."""
+
+
+class Root(Base):
+    """A watched folder and the identity it was last seen with."""
+
+    path = BytesField(unique=True)
+    device = BigIntegerField(null=True)
+    inode = BigIntegerField(null=True)
+    mount_id = BigIntegerField(null=True)
+    fs_type = TextField(default="")
+    suspended_because = TextField(null=True)
+    suspended_since_ms = BigIntegerField(null=True)
+    last_scan_ms = BigIntegerField(null=True)
+    last_scan_files = IntegerField(null=True)
+
+    class Meta:
+        table_name = "root"
+
+
+class Folder(Base):
+    """A folder below a root; b"" is the root itself."""
+
+    root = ForeignKeyField(Root, backref="folders")
+    path = BytesField()
+
+    class Meta:
+        table_name = "folder"
+
+
+class GroupEntry(Base):
+    """A film and its siblings: same folder, same stem."""
+
+    folder = ForeignKeyField(Folder)
+    stem = BytesField()
+
+    class Meta:
+        table_name = "group_entry"
+
+
+class FileEntry(Base):
+    """One file: its signature, its two statuses, and when it is looked at next."""
+
+    folder = ForeignKeyField(Folder)
+    name = BytesField()
+    device = BigIntegerField()
+    inode = BigIntegerField()
+    size_bytes = BigIntegerField()
+    mtime_ns = BigIntegerField()
+    blocks = BigIntegerField()
+    integrity_status = IntegrityField(default=IntegrityStatus.UNKNOWN)
+    processed_status = ProcessedField(default=ProcessedStatus.NEW)
+    next_check_at_ms = BigIntegerField(null=True)
+    discovered_at_ms = BigIntegerField()
+    quiet_since_ms = BigIntegerField()
+    """When a change or a hint was last seen."""
+    evidence = TextField(default="")
+    longest_gap_ms = BigIntegerField(default=0)
+    failures_in_row = IntegerField(default=0)
+    """INCOMPLETE verdicts, ERRORs or failed conversions in a row: what the backoff counts."""
+    incomplete_in_row = IntegerField(default=0)
+    """INCOMPLETE verdicts alone: what the quarantine counts."""
+    waits_for = TextField(default="")
+    reason = TextField(default="")
+    """Why the statuses are what they are, in one word."""
+    missing_since_ms = BigIntegerField(null=True)
+    group = ForeignKeyField(GroupEntry, null=True)
+    made_from = ForeignKeyField("self", null=True)
+    """The film a sidecar of ours was made from."""
+
+    class Meta:
+        table_name = "file_entry"
+
+    @property
+    def path(self) -> bytes:
+        """The absolute path."""
+        parts = (self.folder.root.path.rstrip(b"/"), self.folder.path, self.name)
+        return b"/".join(part for part in parts if part) if parts[0] else b"/" + b"/".join(filter(None, parts))
+
+    @property
+    def signature(self) -> Signature:
+        """The signature the statuses speak of."""
+        return Signature(self.device, self.inode, self.size_bytes, self.mtime_ns, self.blocks)
+
+
+class Finding(Base):
+    """What checks and conversions found out about an entry: bulky, read only when asked for."""
+
+    entry = ForeignKeyField(FileEntry, primary_key=True, on_delete="CASCADE")
+    verdict = JsonField(null=True)
+    probe = JsonField(null=True)
+    decision = JsonField(null=True)
+    proof = JsonField(null=True)
+
+    class Meta:
+        table_name = "finding"
+
+
+class Journal(Base):
+    """One line for each move of a status, and for each change of a path. Only ever appended."""
+
+    entry = ForeignKeyField(FileEntry, on_delete="CASCADE")
+    at_ms = BigIntegerField()
+    subject = TextField()
+    """integrity, processed or path."""
+    move = TextField()
+    before = TextField()
+    after = TextField()
+    reason = TextField(default="")
+
+    class Meta:
+        table_name = "journal"
+
+
+class Attempt(Base):
+    """A running job. The row is there from before the job starts until its process is gone."""
+
+    id = TextField(primary_key=True)
+    entry = ForeignKeyField(FileEntry, unique=True)
+    kind = TextField()
+    """check or convert."""
+    started_at_ms = BigIntegerField()
+    lease_until_ms = BigIntegerField()
+    progress = FloatField(default=0.0)
+    """0 to 1."""
+    source = JsonField()
+    """The signature the job was decided on."""
+    target = BytesField(null=True)
+    """Where the result will stand: the film itself, or the sidecar."""
+    temp = BytesField(null=True)
+    """The temporary file beside it."""
+    result = JsonField(null=True)
+    """The intent to swap: the signature of the verified temporary file. Written before the rename."""
+    proof = JsonField(null=True)
+
+    class Meta:
+        table_name = "attempt"
+
+
+class Request(Base):
+    """A person's wish, from another process; read by the engine and then deleted."""
+
+    kind = TextField()
+    """retry or release."""
+    path = BytesField()
+    at_ms = BigIntegerField()
+
+    class Meta:
+        table_name = "request"
+
+
+MODELS = (Root, Folder, GroupEntry, FileEntry, Finding, Journal, Attempt, Request)
