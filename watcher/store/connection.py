@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x57544348  # "WTCH": marks the file as ours (PRAGMA application_id)
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_SEC = 10
-_PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "full", "cache_size": -16_000}
+_PRAGMAS = ("journal_mode = wal", "foreign_keys = 1", "synchronous = full", "cache_size = -16000")
+"""FULL: a decision that was logged outlives a power cut too, for one more fsync a transaction."""
 
 
 class WriterLock:
@@ -91,10 +92,7 @@ def open_for_reading(path: Path) -> SqliteDatabase:
 
 
 def _connect(name: str, path: Path, prepare: Callable[[SqliteDatabase], None], **options: Any) -> SqliteDatabase:
-    pragmas = {} if options.get("uri") else _PRAGMAS
-    database = SqliteDatabase(
-        name, pragmas=pragmas, timeout=BUSY_TIMEOUT_SEC, thread_safe=False, check_same_thread=False, **options
-    )
+    database = SqliteDatabase(name, timeout=BUSY_TIMEOUT_SEC, thread_safe=False, check_same_thread=False, **options)
     try:
         database.connect()
         prepare(database)
@@ -113,6 +111,8 @@ def _prepare(database: SqliteDatabase, path: Path) -> None:
     if _is_empty(database):
         database.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
     _verify(database, path, may_be_older=True)
+    for pragma in _PRAGMAS:  # only now: the journal mode is written into the file, which might have been another's
+        database.execute_sql(f"PRAGMA {pragma}")
     Runner(database, str(MIGRATIONS)).up()
 
 

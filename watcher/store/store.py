@@ -7,6 +7,7 @@ This module decides nothing: which move is legal and when it is made is the engi
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,9 +41,6 @@ RawSignature = tuple[int, int, int, int, int]
 
 NewEntry = tuple[int, bytes, RawSignature, str]
 """(folder id, name, signature, evidence)"""
-
-_NOT_COMPLETE = FileEntry.integrity_status != "complete"
-_COMPLETE = FileEntry.integrity_status == "complete"
 
 
 class StateStore:
@@ -204,22 +202,18 @@ class StateStore:
 
         `complete` chooses the kind of work: False those to be checked, True those to be processed.
         """
-        query = self._waiting(complete, root_ids).where(FileEntry.next_check_at_ms <= now_ms)
-        return list(self.run(query.limit(limit)))
+        found = self._waiting(complete, now_ms, limit, root_ids)
+        entries = {entry.id: entry for entry in self._entries(FileEntry.id.in_([row[0] for row in found]))}
+        return [entries[row[0]] for row in found]
 
     def next_due_ms(self, *, complete: bool, root_ids: Sequence[int]) -> int | None:
         """Give the time of the next due entry of one kind of work."""
-        first = self.run(self._waiting(complete, root_ids).limit(1))
-        return first[0].next_check_at_ms if first else None
+        found = self._waiting(complete, _FAR_FUTURE_MS, 1, root_ids)
+        return found[0][1] if found else None
 
-    def _waiting(self, complete: bool, root_ids: Sequence[int]) -> Any:
-        busy = Attempt.select(Attempt.entry)
-        return (
-            self.entry_query()
-            .where(FileEntry.next_check_at_ms.is_null(False), _COMPLETE if complete else _NOT_COMPLETE)
-            .where(Folder.root.in_(root_ids), FileEntry.id.not_in(busy))
-            .order_by(FileEntry.next_check_at_ms)
-        )
+    def _waiting(self, complete: bool, until_ms: int, limit: int, root_ids: Sequence[int]) -> list[tuple[int, int]]:
+        query = _DUE.format(*(("process", "=") if complete else ("check", "<>")))
+        return self.sql(query, (until_ms, json.dumps(list(root_ids)), limit)).fetchall()
 
     def update_entry(self, entry: FileEntry, **changes: Any) -> None:
         """Write columns of an entry that are no status."""
@@ -326,6 +320,13 @@ class StateStore:
 
 
 _SAMPLE = 20
+_FAR_FUTURE_MS = 2**62
+# CROSS JOIN and INDEXED BY hold SQLite to walking one partial index in order, whatever its statistics say.
+_DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_entry_due_{0}
+    CROSS JOIN folder AS f ON f.id = e.folder_id
+    WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete' AND e.next_check_at_ms <= ?
+    AND f.root_id IN (SELECT value FROM json_each(?)) AND e.id NOT IN (SELECT entry_id FROM attempt)
+    ORDER BY e.next_check_at_ms LIMIT ?"""
 _NEW_WAITS = "newly found"
 _INSERT = """INSERT OR IGNORE INTO file_entry
     (folder_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
