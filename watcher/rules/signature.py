@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from os import stat_result
+
+class Stat(Protocol):
+    """What is read of os.stat_result."""
+
+    st_dev: int
+    st_ino: int
+    st_size: int
+    st_mtime_ns: int
+    st_blocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,7 @@ class Signature:
     """Allocated blocks of 512 bytes; grows while a pre-allocated file is filled, and when the disk gets round to it."""
 
     @classmethod
-    def of(cls, stat: stat_result) -> Signature:
+    def of(cls, stat: Stat) -> Signature:
         """Take the signature out of what os.stat() or DirEntry.stat() gave."""
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_blocks)
 

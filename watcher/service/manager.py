@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from watcher.config import StateConfig
-    from watcher.service.jobs import Outcome
+    from watcher.service.jobs import Kind, Outcome
 
 log = structlog.get_logger("watcher")
 
@@ -82,7 +82,7 @@ class StateManager:
             self.config.debounce_quiet_sec, self.config.debounce_at_most_sec, self.config.max_state_entries
         )
         self._roots = Roots(self._engine, self._conversions, self._intake, self._observers, self.in_store, self.wake)
-        slots = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
+        slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
         self._pool = LocalPool(slots, Worker(tools, self.config).do, self._ended)
         self._dispatch = Dispatch(self._engine, self._conversions, self._pool, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)

@@ -195,7 +195,6 @@ class Roots:
                 wrong = self._observers.alive(root.id)
                 if wrong:
                     self.trouble(root.id, wrong)
-                    await asyncio.to_thread(self._watch, root)
 
     async def _judge(self, root: _Root) -> bool:
         """Look whether a root is itself; suspend it or take it up again. Gives whether it is."""
@@ -253,12 +252,15 @@ class Roots:
         folders, root.folders = root.folders, set()
         whole = b"" in folders
         try:
+            if whole and root.trouble and self._observers.alive(root.id):
+                await asyncio.to_thread(self._watch, root)
             for below in [b""] if whole else sorted(folders):
                 await self.scan_once(root, below, None)
             if whole:
                 every = self._config.poll_interval_sec if root.mode == "poll" or root.trouble else self._config.scan_interval_sec
                 root.due_scan = time.monotonic() + every
-                root.trouble = ""
+                if self._observers.alive(root.id) is None:
+                    root.trouble = ""
         finally:
             self._wake()
 

@@ -8,7 +8,7 @@ by `migrations/`; a test compares the two.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peewee import (
     BigIntegerField,
@@ -64,6 +64,9 @@ class Base(Model):
 class Root(Base):
     """A watched folder and the identity it was last seen with."""
 
+    if TYPE_CHECKING:
+        id: int
+
     path = BytesField(unique=True)
     device = BigIntegerField(null=True)
     inode = BigIntegerField(null=True)
@@ -80,6 +83,9 @@ class Root(Base):
 
 class Folder(Base):
     """A folder below a root; b"" is the root itself."""
+
+    if TYPE_CHECKING:
+        id: int
 
     root = ForeignKeyField(Root, backref="folders")
     path = BytesField()
@@ -100,6 +106,12 @@ class GroupEntry(Base):
 
 class FileEntry(Base):
     """One file: its signature, its two statuses, and when it is looked at next."""
+
+    if TYPE_CHECKING:
+        id: int
+        folder_id: int
+        group_id: int | None
+        made_from_id: int | None
 
     folder = ForeignKeyField(Folder)
     name = BytesField()
@@ -175,6 +187,9 @@ class Journal(Base):
 class Attempt(Base):
     """A running job. The row is there from before the job starts until its process is gone."""
 
+    if TYPE_CHECKING:
+        entry_id: int
+
     id = TextField(primary_key=True)
     entry = ForeignKeyField(FileEntry, unique=True)
     kind = TextField()
@@ -199,6 +214,9 @@ class Attempt(Base):
 
 class Request(Base):
     """A person's wish, from another process; read by the engine and then deleted."""
+
+    if TYPE_CHECKING:
+        id: int
 
     kind = TextField()
     """retry or release."""

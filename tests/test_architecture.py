@@ -1,0 +1,65 @@
+"""The shape of the house: imports go one way, modules are small, one place starts processes."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "watcher"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
+
+MAY_IMPORT = {
+    "rules": {"rules", "errors"},
+    "watch": {"watch", "rules", "errors"},
+    "store": {"store", "rules", "errors"},
+    "media": {"media", "rules", "errors"},
+    "service": {"service", "watch", "store", "media", "rules", "errors", "config"},
+    "config": {"rules", "errors"},
+    "errors": set(),
+}
+NO_WORLD = {"os", "time", "asyncio", "threading", "subprocess", "sqlite3", "peewee", "watchdog", "random", "pathlib"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "watcher":
+                yield from (f"watcher.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def layer(path):
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_lies_below_it(path):
+    allowed = MAY_IMPORT.get(layer(path))
+    if allowed is None:
+        return
+    for name in imports(path):
+        if name.startswith("watcher."):
+            assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def test_the_rules_meet_nothing():
+    for path in MODULES:
+        if layer(path) == "rules":
+            assert not {name.split(".")[0] for name in imports(path)} & NO_WORLD, path
+
+
+def test_only_the_child_module_starts_processes_and_only_the_store_knows_peewee():
+    for path in MODULES:
+        names = {name.split(".")[0] for name in imports(path)}
+        if layer(path) != "media":
+            assert "subprocess" not in names, path
+        if layer(path) != "store":
+            assert not names & {"peewee", "playhouse"}, path
+
+
+def test_every_layer_is_known_to_this_test():
+    above = {"cli", "__init__", "views", "commands", "testing", "__main__"}
+    assert {layer(path) for path in MODULES} <= MAY_IMPORT.keys() | above

@@ -1,0 +1,16 @@
+"""Watches drop folders, proves with FFmpeg that each film is whole, and gives it an English stereo track.
+
+The map, top to bottom; imports only go down:
+
+    cli            words to calls
+    service/       the running thing: manager (the loop), roots and scans, hints, intake, dispatch, engine (the one
+                   place that changes a status), conversions and landing, jobs, executor, work, wishes, log, notify
+    media/         FFmpeg: tools, ffmpeg, probe, structure, sparse, integrity, stereo, replace
+    store/         the database: models, migrations, connection, store, reports
+    watch/         the file system: roots, observers, scan, writers
+    rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, groups
+    config         settings, checked
+    errors         every exception, each a sentence
+"""
+
+__version__ = "0.1.0"
