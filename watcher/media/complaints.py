@@ -1,0 +1,113 @@
+"""Which of FFmpeg's complaints say nothing about the film, and which speak of a cut or of the machine."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from watcher.media.ffmpeg import Progress
+
+
+class Harmless(NamedTuple):
+    """A line that intact films make FFmpeg print."""
+
+    pattern: str
+    reason: str
+    at_most: int | None = None
+    """More of them are no longer harmless."""
+
+
+BENIGN: Final = (
+    Harmless(r"^\[null @", "the null muxer about time stamps: 240 lines for a plain film"),
+    Harmless(r"Decoder \(codec \S+\) not found|no decoder found", "a stream this FFmpeg cannot decode"),
+    Harmless(r"Could not find codec parameters", "a stream without a packet near the start, or without a decoder"),
+    Harmless(r"does not contain any stream", "nothing was mapped; judged by what was decoded"),
+    Harmless(r"Cannot determine format of input stream .* after EOF", "an empty stream; judged by what was decoded"),
+    Harmless(
+        r"Error marking filters as finished|\[abuffer|Error (re)?initializing filters", "follows from an empty stream"
+    ),
+    Harmless(
+        r"Error reinitializing filters|Task finished with error code|Terminating thread", "follows from another line"
+    ),
+    Harmless(r"Error parsing Opus packet header", "FFmpeg 8.0 at the end of every Opus track in Matroska", at_most=2),
+    Harmless(r"PPS changed between slices", "FFmpeg 8 about an HEVC stream that is not shown"),
+    Harmless(r"Last message repeated", "says nothing by itself"),
+    Harmless(
+        r"Incorrect BOM value|Error reading .* frame, skipped|Attached picture", "a tag or its picture, not the film"
+    ),
+)
+"""Lines that must not condemn a film; every one was seen on intact ones."""
+
+_COVER: Final = re.compile(r"^\[(png|mjpeg|bmp|gif|webp) @")
+"""The decoder of a cover picture: harmless unless the film's own picture is of that codec."""
+
+_AFTER_SEEK: Final = re.compile(
+    r"co located POCs unavailable|mmco: unref short failure|Could not find ref with POC|(top|left) block unavailable"
+    r"|error while decoding MB|channel element .* duplicate|reference picture missing|Missing reference picture"
+    r"|concealing \d+ DC"
+)
+"""What open GOPs and intra refresh make of every seek."""
+
+_MID_STREAM_START: Final = re.compile(
+    r"non-existing [SP]PS|[SP]PS id out of range|decode_slice_header error|no frame!|Invalid frame dimensions 0x0"
+    r"|incomplete frame|First slice in a frame missing|Error (while decoding stream|submitting (a )?packet)"
+)
+"""A broadcast is recorded from the middle of a group of pictures: its decoders complain until the next one begins."""
+
+_CUT: Final = re.compile(
+    r"moov atom not found|partial file|File ended prematurely|Packet corrupt|corrupt input packet|Truncat|unexpected end"
+    r"|End of file",
+    re.IGNORECASE,
+)
+_MACHINE: Final = re.compile(
+    r"No such file or directory|Permission denied|Stale file handle|Transport endpoint|Connection timed out|Host is down"
+    r"|Remote I/O error|Cannot allocate memory|Too many open files|No space left|Resource temporarily unavailable",
+    re.IGNORECASE,
+)
+
+
+class Listener:
+    """Tells FFmpeg's harmless lines from the others, for one run: hand `ignores` and `moved` to `ffmpeg.run`."""
+
+    def __init__(self, codecs: frozenset[str], container: str, *, after_seek: bool = False) -> None:
+        self._codecs = codecs
+        self._broadcast = container in {"mpegts", "mpegps"}
+        self._after_seek = after_seek
+        self._seen = [0] * len(BENIGN)
+        self._patterns = [re.compile(entry.pattern) for entry in BENIGN]
+        self._position_sec = 0.0
+
+    def moved(self, progress: Progress) -> None:
+        """Take note of the position."""
+        self._position_sec = progress.out_time_sec or self._position_sec
+
+    def ignores(self, line: str) -> bool:
+        """Tell whether a line says nothing about the film."""
+        cover = _COVER.match(line)
+        if cover and cover[1] not in self._codecs:
+            return True
+        if (self._after_seek and _AFTER_SEEK.search(line)) or (
+            self._broadcast and self._position_sec < 1 and _MID_STREAM_START.search(line)
+        ):
+            return True
+        for number, pattern in enumerate(self._patterns):
+            if pattern.search(line):
+                self._seen[number] += 1
+                at_most = BENIGN[number].at_most
+                return at_most is None or self._seen[number] <= at_most
+        return False
+
+
+def speaks_of_a_cut(lines: tuple[str, ...]) -> bool:
+    """Tell whether FFmpeg's words are those for a film that ends too early."""
+    return any(_CUT.search(line) for line in lines)
+
+
+def trouble_of_the_machine(lines: tuple[str, ...]) -> str:
+    """Give the line that speaks of the machine and not of the film; "" when there is none.
+
+    "Input/output error" is not among them: FFmpeg also says it of content. Whether the disk can be read is found out
+    by reading it.
+    """
+    return next((line for line in lines if _MACHINE.search(line)), "")

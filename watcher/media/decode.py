@@ -1,0 +1,128 @@
+"""Decoding a film to nothing: which streams, the command, and one run of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from watcher.media import ffmpeg
+from watcher.media.complaints import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watcher.media.ffmpeg import Argument, Finished, Progress, Tools
+    from watcher.media.probe import Probe
+    from watcher.rules.audio import Stream
+
+SHORT_SEC: Final = 40.0
+"""Up to here one pass over key frames and all sound costs less than seven starts of ffmpeg."""
+STALL_SEC: Final = 120.0
+"""A decoder that has not moved for so long stands still: one frame of 8K took under a second."""
+_WINDOW_SEC: Final = 2.0
+_LAST_WINDOW_SEC: Final = 4.0
+_WINDOWS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The streams that a check looks at."""
+
+    video: tuple[Stream, ...]
+    audio: tuple[Stream, ...]
+    unverified: tuple[Stream, ...]
+    """Picture or sound without a decoder here: read, but not decoded."""
+
+    @property
+    def codecs(self) -> frozenset[str]:
+        """The codecs that are decoded."""
+        return frozenset(stream.codec for stream in (*self.video, *self.audio))
+
+
+def choose(probe: Probe, tools: Tools) -> Chosen:
+    """Sort a film's streams by what can be done with them. Covers are no picture of the film."""
+    wanted = [
+        stream
+        for stream in probe.streams
+        if stream.kind in {"video", "audio"} and "attached_pic" not in stream.dispositions
+    ]
+    known = [stream for stream in wanted if stream.codec in tools.codecs]
+    return Chosen(
+        video=tuple(stream for stream in known if stream.kind == "video"),
+        audio=tuple(stream for stream in known if stream.kind == "audio"),
+        unverified=tuple(stream for stream in wanted if stream.codec not in tools.codecs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the film, in seconds from its start."""
+
+    start_sec: float
+    length_sec: float
+
+
+def windows(duration_sec: float) -> tuple[Window, ...]:
+    """Give the samples of a long film: seven, spread evenly, the last one up to the end."""
+    starts = [duration_sec * number / _WINDOWS for number in range(_WINDOWS)]
+    last = Window(max(0.0, duration_sec - _LAST_WINDOW_SEC), _LAST_WINDOW_SEC)
+    return (*(Window(start, _WINDOW_SEC) for start in starts), last)
+
+
+def command(
+    tools: Tools, path: bytes, chosen: Chosen, *, threads: int, window: Window | None = None, key_frames: bool = False
+) -> list[Argument]:
+    """Give the command that decodes the chosen streams, or a window of them, and throws the result away.
+
+    `key_frames` leaves out the other pictures: a tenth of the cost, and all of the sound. Streams without a decoder
+    are read and copied to nothing.
+    """
+    crc = ("-err_detect", "crccheck")  # the checksums of AC-3, MP3 and FLAC, at no cost
+    skip = ("-skip_frame:v", "nokey") if key_frames and chosen.video else ()  # without a picture FFmpeg 8 refuses it
+    part = ("-ss", f"{window.start_sec:.3f}", "-t", f"{window.length_sec:.3f}") if window else ()
+    decoded = [f"0:{stream.index}" for stream in (*chosen.video, *chosen.audio)]
+    copied = [f"0:{stream.index}" for stream in chosen.unverified]
+    # passthrough and -1 keep the null muxer from inventing time stamps and complaining about them.
+    timing = ("-fps_mode", "passthrough", "-enc_time_base", "-1") if decoded else ()
+    return [
+        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, *ffmpeg.SAFE_DECODE),
+        *("-threads", str(threads), *crc, *skip, *part, "-i", ffmpeg.source(path)),
+        *_output(decoded, timing),
+        *_output(copied, ("-c", "copy")),
+    ]
+
+
+def _output(streams: list[str], options: tuple[str, ...]) -> tuple[str, ...]:
+    if not streams:
+        return ()
+    return (*(word for stream in streams for word in ("-map", f"{stream}?")), "-sn", "-dn", *options, "-f", "null", "-")
+
+
+async def run_pass(
+    tools: Tools,
+    path: bytes,
+    chosen: Chosen,
+    container: str,
+    *,
+    threads: int,
+    time_limit_sec: float,
+    window: Window | None = None,
+    key_frames: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+) -> Finished:
+    """Decode once. The result's lines are those that may say something about the film; `on_progress` gets seconds."""
+    listener = Listener(chosen.codecs, container, after_seek=window is not None and window.start_sec > 0)
+
+    def moved(progress: Progress) -> None:
+        listener.moved(progress)
+        if on_progress is not None and progress.out_time_sec is not None:
+            on_progress(progress.out_time_sec)
+
+    return await ffmpeg.run(
+        command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames),
+        time_limit_sec=time_limit_sec,
+        # A seek in a film without an index reads up to its place, and reports nothing meanwhile.
+        stall_limit_sec=STALL_SEC if window is None else None,
+        on_progress=moved,
+        ignore_line=listener.ignores,
+    )

@@ -1,0 +1,95 @@
+"""What a check knows so far, and the verdicts made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from watcher.media import decode, sparse, structure
+from watcher.rules.statuses import IntegrityStatus, Mode, Reason
+from watcher.rules.verdict import Verdict
+
+if TYPE_CHECKING:
+    from watcher.media.probe import Probe
+
+_SILENT_CODECS: Final = frozenset({"flac", "alac", "mpeg1video", "mpeg2video", "wavpack", "tta", "rawvideo"})
+"""Codecs that store silence or padding as zeros; every pcm_ codec does too."""
+_WITH_NOTES: Final = 0.9
+"""The score of a whole film about which something is odd."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """The facts of one check; the layers of `integrity` fill it in."""
+
+    mode: Mode
+    tool_version: str
+    size: int = 0
+    structure: structure.Structure = field(default_factory=lambda: structure.Structure("unknown"))
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    zeros: sparse.Zeros = field(default_factory=sparse.Zeros)
+    probe: Probe | None = None
+    chosen: decode.Chosen = field(default_factory=lambda: decode.Chosen((), (), ()))
+    notes: list[str] = field(default_factory=list)
+    cpu_sec: float = 0.0
+    bytes_read: int = 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether long runs of zeros are ordinary in a film of these codecs."""
+        return any(codec in _SILENT_CODECS or codec.startswith("pcm_") for codec in self.chosen.codecs)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a page of zeros, though no proof, asks for a closer look."""
+        return self.zeros.longest >= sparse.SUSPECT_PAGE_BYTES and not self.silent
+
+    @property
+    def duration_sec(self) -> float | None:
+        """How long picture and sound should be: a subtitle may last longer than both."""
+        if self.probe is None:
+            return self.structure.declared_sec
+        looked_at = (*self.chosen.video, *self.chosen.audio)
+        known = [stream.duration_sec for stream in looked_at if stream.duration_sec is not None]
+        return max(known) if known and len(known) == len(looked_at) else self.probe.duration_sec
+
+    @property
+    def reach_is_known(self) -> bool:
+        """Whether a pass over key frames can tell where the film ends: by its sound, if its headers do not."""
+        return self.structure.status == "whole" or bool(self.chosen.audio)
+
+    def complete(self) -> Verdict:
+        """The film is whole."""
+        return self._verdict(IntegrityStatus.COMPLETE, None, _WITH_NOTES if self.notes else 1.0, ())
+
+    def incomplete(self, reason: Reason, score: float, *evidence: str) -> Verdict:
+        """The content is not whole; `score` is about the share of it that can be read."""
+        return self._verdict(IntegrityStatus.INCOMPLETE, reason, min(0.89, max(0.0, score)), evidence)
+
+    def error(self, reason: Reason, evidence: str) -> Verdict:
+        """We could not find out."""
+        return self._verdict(IntegrityStatus.ERROR, reason, 0.0, (evidence,))
+
+    def _verdict(
+        self, status: IntegrityStatus, reason: Reason | None, score: float, evidence: tuple[str, ...]
+    ) -> Verdict:
+        declared = self.structure.declared_sec or self.duration_sec
+        missing = self.structure.missing_bytes
+        readable = declared if status is IntegrityStatus.COMPLETE else None
+        if reason is Reason.TRUNCATED and declared and missing:
+            readable = declared * self.size / (self.size + missing)  # an estimate: films are about evenly dense
+        return Verdict(
+            status=status,
+            mode=self.mode,
+            reason=reason,
+            score=round(score, 3),
+            declared_sec=declared,
+            readable_sec=readable,
+            missing_bytes=missing,
+            first_damage_byte=self.structure.offset if reason is not None else None,
+            evidence=evidence,
+            notes=tuple(self.notes),
+            tool_version=self.tool_version,
+            cpu_sec=round(self.cpu_sec, 3),
+            bytes_read=self.bytes_read,
+        )

@@ -1,0 +1,314 @@
+"""Whether a film is whole: layers in the order of their cost, which stop at the first proof.
+
+    structure   the headers say where the file ends          milliseconds
+    holes       parts the file system never stored           one system call
+    probe       ffprobe finds picture or sound               0.1 s
+    zeros       parts that were never filled                 the disk's speed; large files sampled in quick mode
+    decode      quick: samples, or key frames and all sound of a short film; full: everything
+
+INCOMPLETE needs evidence from the content. ERROR means only that we could not find out. FFmpeg's exit code proves
+nothing, and neither does a sample after a seek: what a sample finds is looked at again by decoding everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from watcher.errors import ProbeFailed, ToolMissing
+from watcher.media import complaints, decode, probe, sparse, structure
+from watcher.media.evidence import Evidence
+from watcher.rules.signature import Signature
+from watcher.rules.statuses import Mode, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watcher.media.ffmpeg import Finished, Tools
+    from watcher.media.probe import Probe
+    from watcher.rules.verdict import Verdict
+
+_UNREADABLE_RUN_BYTES: Final = 64 << 10
+"""A run of zeros that explains why ffprobe cannot read a file."""
+_LINES_TOLD: Final = 8
+_SLACK_SEC: Final = 1.5
+_SLACK_SHARE: Final = 0.03
+"""By how much intact films of formats without a declared end were seen to end early, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A verdict, and what the film holds where that was found out on the way."""
+
+    verdict: Verdict
+    probe: Probe | None = None
+
+
+def time_limit_sec(size_bytes: int, duration_sec: float | None) -> float:
+    """Give the longest time that a check may take.
+
+    Ten minutes, six times the film's length (a small NAS decodes 4K HEVC at a third of its speed), and its reading at
+    2 MB/s, twice over. Where the length is not known it is taken from the size at 1 Mbit/s, at most 12 hours.
+    """
+    length = duration_sec if duration_sec is not None else min(size_bytes / 125_000, 43_200.0)
+    return 600.0 + 6 * length + size_bytes / 1e6
+
+
+async def check(
+    tools: Tools,
+    path: bytes,
+    mode: Mode,
+    *,
+    threads: int = 2,
+    limit_sec: float | None = None,
+    tolerate_lines: int = 2,
+    on_progress: Callable[[float], None] | None = None,
+) -> CheckResult:
+    """Find out whether a file is whole; never raises but for cancellation.
+
+    `tolerate_lines` is how many complaints of a decoder a film may have whose structure proves it complete: it is then
+    COMPLETE with a note. A quick check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
+    gets the share of the decoding done, 0 to 1. One call of ffprobe is made at most.
+    """
+    work = _Check(tools, path, mode, _Limits(threads, limit_sec, tolerate_lines), on_progress)
+    try:
+        before = await asyncio.to_thread(os.stat, path)
+        verdict = await work.run(before)
+        after = await asyncio.to_thread(os.stat, path)
+    except ToolMissing as error:
+        verdict = work.known.error(Reason.TOOL_MISSING, str(error))
+    except PermissionError as error:
+        verdict = work.known.error(Reason.PERMISSION, str(error))
+    except OSError as error:
+        verdict = work.known.error(Reason.IO_ERROR, str(error))
+    else:
+        if not Signature.of(before).same_content(Signature.of(after)):
+            return CheckResult(work.known.error(Reason.CHANGED_WHILE_CHECKING, "size, time or inode differ"))
+    finally:
+        work.stop.set()
+    return CheckResult(verdict, work.known.probe)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    threads: int
+    time_sec: float | None
+    lines: int
+
+
+class _Check:
+    """One check under way: one method a layer, each giving a verdict or None."""
+
+    def __init__(
+        self, tools: Tools, path: bytes, mode: Mode, limits: _Limits, on_progress: Callable[[float], None] | None
+    ) -> None:
+        self.known = Evidence(mode, tools.version)
+        self.stop = threading.Event()
+        """Set when nobody waits any more: a scan in its thread ends."""
+        self._tools = tools
+        self._path = path
+        self._limits = limits
+        self._deadline = 0.0
+        self._on_progress = on_progress
+
+    async def run(self, found: os.stat_result) -> Verdict:
+        """Go through the layers."""
+        if not stat.S_ISREG(found.st_mode):
+            return self.known.incomplete(Reason.NOT_MEDIA, 0, "stat: not a regular file")
+        self.known.size = found.st_size
+        limit = self._limits.time_sec if self._limits.time_sec is not None else time_limit_sec(self.known.size, None)
+        self._deadline = asyncio.get_running_loop().time() + limit
+        for layer in (self._structure, self._holes, self._probe, self._zeros):
+            verdict = await layer()
+            if verdict is not None:
+                return verdict
+        if self.known.mode is Mode.QUICK:
+            return await self._decode_samples()
+        return await self._decode_all()
+
+    async def _structure(self) -> Verdict | None:
+        found = self.known.structure = await asyncio.to_thread(structure.walk, self._path)
+        self.known.bytes_read += found.bytes_read
+        self.known.notes += found.notes
+        if found.status in {"whole", "unknown"}:
+            return None
+        evidence = [f"structure: {reason}" for reason in found.reasons]
+        if found.status == "not_media":
+            return self.known.incomplete(Reason.NOT_MEDIA, 0, *evidence)
+        if not self.known.size:
+            return self.known.incomplete(Reason.EMPTY, 0, *evidence)
+        if found.zeros:
+            return self.known.incomplete(Reason.ZEROS, (found.offset or 0) / self.known.size, *evidence)
+        if found.status == "damaged":
+            return self.known.incomplete(Reason.DAMAGED, (found.offset or 0) / self.known.size, *evidence)
+        return self.known.incomplete(
+            Reason.TRUNCATED, self.known.size / (self.known.size + (found.missing_bytes or 1)), *evidence
+        )
+
+    async def _holes(self) -> Verdict | None:
+        self.known.holes = await asyncio.to_thread(sparse.holes, self._path, self.known.structure.payload)
+        return self._judge_holes(sparse.SILENT_RUN_BYTES)
+
+    def _judge_holes(self, at_least: int) -> Verdict | None:
+        longest = max((end - start for start, end in self.known.holes), default=0)
+        if not longest or longest < at_least:
+            return None
+        missing = sum(end - start for start, end in self.known.holes)
+        evidence = f"holes: {len(self.known.holes)} with {missing:,} bytes that were never written"
+        verdict = self.known.incomplete(Reason.HOLE, 1 - missing / self.known.size, evidence)
+        return replace(verdict, missing_bytes=missing, first_damage_byte=self.known.holes[0][0])
+
+    async def _probe(self) -> Verdict | None:
+        finished = await probe.ask(self._tools, self._path, time_limit_sec=min(probe.TIME_LIMIT_SEC, self._left()))
+        self.known.cpu_sec += finished.cpu_sec
+        if trouble := self._trouble(finished):
+            return trouble
+        if finished.returncode != 0:
+            known = Reason.DAMAGED if self.known.structure.container else Reason.NOT_MEDIA
+            return await self._unreadable(known, f"probe: {probe.complaint(finished)}")
+        try:
+            self.known.probe = probe.parse(finished.stdout)
+        except ProbeFailed as error:
+            return await self._unreadable(Reason.DAMAGED, f"probe: {error}")
+        self.known.chosen = decode.choose(self.known.probe, self._tools)
+        if not (self.known.chosen.codecs or self.known.chosen.unverified):
+            return await self._unreadable(Reason.NO_STREAMS, "probe: no picture and no sound")
+        self.known.notes += [
+            f"stream {stream.index} ({stream.codec or 'unknown codec'}) was read but not decoded: no decoder for it"
+            for stream in self.known.chosen.unverified
+        ]
+        return self._judge_holes(1) if not self.known.silent else None
+
+    async def _unreadable(self, reason: Reason, evidence: str) -> Verdict:
+        """Say why ffprobe found nothing; a large run of zeros explains it better than any guess."""
+        zeros = await self._scan(((0, self.known.size),), whole=True)
+        if zeros.longest < _UNREADABLE_RUN_BYTES:
+            return self.known.incomplete(reason, 0, evidence)
+        verdict = self.known.incomplete(Reason.ZEROS, 1 - zeros.longest / self.known.size, _told(zeros), evidence)
+        return replace(verdict, first_damage_byte=zeros.at)
+
+    async def _zeros(self) -> Verdict | None:
+        self.known.zeros = await self._scan(self.known.structure.payload, whole=self.known.mode is Mode.FULL)
+        at_least = sparse.SILENT_RUN_BYTES if self.known.silent else sparse.ZERO_RUN_BYTES
+        if self.known.zeros.longest < at_least:
+            return None
+        verdict = self.known.incomplete(
+            Reason.ZEROS, 1 - self.known.zeros.longest / self.known.size, _told(self.known.zeros)
+        )
+        return replace(verdict, missing_bytes=self.known.zeros.longest, first_damage_byte=self.known.zeros.at)
+
+    async def _scan(self, payload: tuple[tuple[int, int], ...], *, whole: bool) -> sparse.Zeros:
+        zeros = await asyncio.to_thread(sparse.scan, self._path, payload, whole=whole, should_stop=self.stop.is_set)
+        self.known.bytes_read += zeros.bytes_read
+        return zeros
+
+    async def _decode_samples(self) -> Verdict:
+        """Look at samples; decode everything when one of them, or a page of zeros, asks for it."""
+        duration = self.known.duration_sec or 0.0
+        short = duration < decode.SHORT_SEC
+        if self.known.suspect or (short and not self.known.reach_is_known):
+            return await self._decode_all()
+        for window in (None,) if short else decode.windows(duration):
+            finished = await self._pass(window=window, key_frames=short)
+            if trouble := self._trouble(finished):
+                return trouble
+            if (
+                finished.stderr_lines
+                or finished.returncode != 0
+                or _nothing(finished)
+                or (short and self._too_short(finished))
+            ):
+                return await self._decode_all()
+        return self.known.complete()
+
+    async def _decode_all(self) -> Verdict:
+        """Decode everything, and judge by what FFmpeg says and by how far it came."""
+        if self.known.mode is Mode.QUICK:
+            self.known.mode = Mode.FULL
+            verdict = await self._zeros()  # of a large film only samples were read
+            if verdict is not None:
+                return verdict
+        finished = await self._pass()
+        return self._trouble(finished) or self._judge(finished)
+
+    async def _pass(self, window: decode.Window | None = None, *, key_frames: bool = False) -> Finished:
+        finished = await decode.run_pass(
+            self._tools,
+            self._path,
+            self.known.chosen,
+            self.known.structure.container,
+            threads=self._limits.threads,
+            time_limit_sec=self._left(),
+            window=window,
+            key_frames=key_frames,
+            on_progress=self._moved if window is None else None,
+        )
+        self.known.cpu_sec += finished.cpu_sec
+        return finished
+
+    def _judge(self, finished: Finished) -> Verdict:
+        lines, count = finished.stderr_lines, finished.stderr_count
+        reached = finished.progress.out_time_sec if finished.progress else None
+        told = [f"decode: {line}" for line in lines[:_LINES_TOLD]]
+        if self.known.chosen.codecs and (_nothing(finished) or (self.known.chosen.video and _no_picture(finished))):
+            return self.known.incomplete(
+                Reason.UNDECODABLE, 0, "decode: a decoder was there, but nothing came out", *told
+            )
+        if self._too_short(finished):
+            duration = self.known.duration_sec or 1.0
+            evidence = f"decode: it ends at {reached or 0:.1f} s of {duration:.1f} s"
+            verdict = self.known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
+            return replace(verdict, readable_sec=reached)
+        proved = self.known.structure.status == "whole" and not self.known.suspect
+        if finished.returncode == 0 and count <= (self._limits.lines if proved else 0):
+            self.known.notes += told
+            return self.known.complete()
+        reason = Reason.DAMAGED
+        if self.known.suspect:
+            reason, told = Reason.ZEROS, [_told(self.known.zeros), *told]
+        elif complaints.speaks_of_a_cut(lines) and self.known.structure.status != "whole":
+            reason = Reason.TRUNCATED
+        verdict = self.known.incomplete(reason, 1 - count / 100, *(told or [f"decode: {probe.complaint(finished)}"]))
+        return replace(verdict, first_damage_sec=finished.first_line_sec, readable_sec=reached)
+
+    def _too_short(self, finished: Finished) -> bool:
+        """Tell whether decoding ended before the film should; asked only where the structure proves no end."""
+        duration = self.known.duration_sec
+        if duration is None or self.known.structure.status == "whole" or not self.known.chosen.codecs:
+            return False
+        reached = (finished.progress.out_time_sec if finished.progress else None) or 0.0
+        return reached < duration - max(_SLACK_SEC, duration * _SLACK_SHARE)
+
+    def _trouble(self, finished: Finished) -> Verdict | None:
+        """Give the verdict when a child's end speaks of the machine and not of the film."""
+        if finished.ended != "exit":
+            reason = {"timeout": Reason.TIMEOUT, "stalled": Reason.STALLED, "killed": Reason.KILLED}[finished.ended]
+            return self.known.error(reason, probe.complaint(finished))
+        line = complaints.trouble_of_the_machine(finished.stderr_lines) if finished.returncode != 0 else ""
+        return self.known.error(Reason.IO_ERROR, line) if line else None
+
+    def _left(self) -> float:
+        return max(1.0, self._deadline - asyncio.get_running_loop().time())
+
+    def _moved(self, seconds: float) -> None:
+        duration = self.known.duration_sec
+        if self._on_progress is not None and duration:
+            self._on_progress(min(1.0, max(0.0, seconds / duration)))
+
+
+def _told(zeros: sparse.Zeros) -> str:
+    return f"zeros: {zeros.longest:,} bytes from byte {zeros.at or 0:,} on"
+
+
+def _nothing(finished: Finished) -> bool:
+    """Tell whether not one picture or sound came out of the decoders."""
+    progress = finished.progress
+    return progress is None or not (progress.frame or (progress.out_time_sec or 0) > 0)
+
+
+def _no_picture(finished: Finished) -> bool:
+    return finished.progress is not None and finished.progress.frame == 0
