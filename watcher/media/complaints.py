@@ -60,9 +60,16 @@ _CUT: Final = re.compile(
     r"|End of file",
     re.IGNORECASE,
 )
+_PROOF: Final = re.compile(r"\[ogg @ \S+ (\[\w+\] )?CRC mismatch|invalid as first byte of an EBML number")
+"""One such line is enough: the container's own checksum or framing is wrong. (A codec's checksum is not: intact AC-3 has
+frames whose CRC fails.)"""
+_FOLLOWS: Final = re.compile(
+    r"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)"
+)
+"""What the caller of a decoder adds to the decoder's own complaint."""
 _MACHINE: Final = re.compile(
     r"No such file or directory|Permission denied|Stale file handle|Transport endpoint|Connection timed out|Host is down"
-    r"|Remote I/O error|Cannot allocate memory|Too many open files|No space left|Resource temporarily unavailable",
+    r"|Remote I/O error|Cannot allocate memory|Too many open files|No space left",
     re.IGNORECASE,
 )
 
@@ -102,6 +109,16 @@ class Listener:
 def speaks_of_a_cut(lines: tuple[str, ...]) -> bool:
     """Tell whether FFmpeg's words are those for a film that ends too early."""
     return any(_CUT.search(line) for line in lines)
+
+
+def defects(lines: tuple[str, ...]) -> int:
+    """Count what the lines complain of: FFmpeg 5 says one thing in two lines where FFmpeg 8 says it in one."""
+    return max(sum(not _FOLLOWS.search(line) for line in lines), min(1, len(lines)))
+
+
+def proves_damage(lines: tuple[str, ...]) -> bool:
+    """Tell whether a line is among those that no intact film causes, not even once."""
+    return any(_PROOF.search(line) for line in lines)
 
 
 def trouble_of_the_machine(lines: tuple[str, ...]) -> str:

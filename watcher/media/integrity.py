@@ -251,7 +251,7 @@ class _Check:
         return finished
 
     def _judge(self, finished: Finished) -> Verdict:
-        lines, count = finished.stderr_lines, finished.stderr_count
+        lines, count = finished.stderr_lines, complaints.defects(finished.stderr_lines)
         reached = finished.progress.out_time_sec if finished.progress else None
         told = [f"decode: {line}" for line in lines[:_LINES_TOLD]]
         if self.known.chosen.codecs and (_nothing(finished) or (self.known.chosen.video and _no_picture(finished))):
@@ -263,8 +263,7 @@ class _Check:
             evidence = f"decode: it ends at {reached or 0:.1f} s of {duration:.1f} s"
             verdict = self.known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
             return replace(verdict, readable_sec=reached)
-        proved = self.known.structure.status == "whole" and not self.known.suspect
-        if finished.returncode == 0 and count <= (self._limits.lines if proved else 0):
+        if finished.returncode == 0 and count <= (self._limits.lines if self._may_tolerate(lines, reached) else 0):
             self.known.notes += told
             return self.known.complete()
         reason = Reason.DAMAGED
@@ -274,6 +273,13 @@ class _Check:
             reason = Reason.TRUNCATED
         verdict = self.known.incomplete(reason, 1 - count / 100, *(told or [f"decode: {probe.complaint(finished)}"]))
         return replace(verdict, first_damage_sec=finished.first_line_sec, readable_sec=reached)
+
+    def _may_tolerate(self, lines: tuple[str, ...], reached: float | None) -> bool:
+        """Tell whether all but these lines speaks for the film: its headers, its zeros, its length."""
+        duration = self.known.duration_sec or 0.0
+        to_its_end = (reached or 0.0) >= duration * (1 - _SLACK_SHARE) - 0.25
+        whole = self.known.structure.status == "whole" and not self.known.suspect
+        return whole and to_its_end and not complaints.proves_damage(lines)
 
     def _too_short(self, finished: Finished) -> bool:
         """Tell whether decoding ended before the film should; asked only where the structure proves no end."""

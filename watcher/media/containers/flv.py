@@ -6,6 +6,7 @@ Whole means: the file ends with a whole tag, at about the time that onMetaData d
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Final
 
 from watcher.media.containers.base import Reader, Structure, cut
@@ -20,11 +21,10 @@ def walk(reader: Reader) -> Structure:
     declared, file_size = _metadata(reader.at(header + 4, 1 << 14))
     payload = ((header, reader.size),)
     if file_size is not None and file_size > reader.size:
-        missing = cut(reader, "flv", file_size, "the file")
-        return Structure(
-            "cut", "flv", declared, missing.missing_bytes, reader.size, payload=payload, reasons=missing.reasons
-        )
-    last = _last_tag_sec(reader)
+        return replace(cut(reader, "flv", file_size, "the file"), declared_sec=declared, payload=payload)
+    end, last = reader.size, _last_tag_sec(reader, reader.size)
+    if last is None and file_size is not None:
+        end, last = file_size, _last_tag_sec(reader, file_size)
     if last is None:
         if reader.zeros_at(max(0, reader.size - 512)):
             reasons, zeros = ("it ends in zeros that were never filled",), True
@@ -36,13 +36,13 @@ def walk(reader: Reader) -> Structure:
     if last < declared - max(_SLACK_SEC, declared * 0.03):
         reason = f"its last tag is at {last:.1f} s of {declared:.1f} s"
         return Structure("cut", "flv", declared, offset=reader.size, payload=payload, reasons=(reason,))
-    return Structure("whole", "flv", declared, payload=payload)
+    notes = (f"{reader.size - end:,} bytes of something else at the end",) if end < reader.size else ()
+    return Structure("whole", "flv", declared, payload=((header, end),), notes=notes)
 
 
-def _last_tag_sec(reader: Reader) -> float | None:
-    """Give the latest time of the last tags; None when the file does not end with one."""
+def _last_tag_sec(reader: Reader, end: int) -> float | None:
+    """Give the latest time of the last tags; None when none ends at `end`."""
     latest: float | None = None
-    end = reader.size
     for _ in range(16):  # the very last tag may be a script's, at time 0
         size = reader.number(end - 4, 4)
         start = end - 4 - (size or 0)

@@ -43,7 +43,7 @@ def walk(reader: Reader) -> Structure:
         for chunk in _chunks(reader, riff.start + 12, min(riff.end, reader.size)):
             if wanted in {chunk.kind, chunk.form}:
                 payload.append(chunk)
-            indexed |= chunk.kind == b"idx1"
+            indexed |= chunk.kind == b"idx1" and chunk.end <= reader.size
             if chunk.form == b"hdrl":
                 declared = _duration(reader, chunk)
     found = _judge(reader, container, riffs, payload, indexed=indexed)
