@@ -9,11 +9,25 @@ from typing import Protocol
 class Stat(Protocol):
     """What is read of os.stat_result."""
 
-    st_dev: int
-    st_ino: int
-    st_size: int
-    st_mtime_ns: int
-    st_blocks: int
+    @property
+    def st_dev(self) -> int:
+        """Device number."""
+
+    @property
+    def st_ino(self) -> int:
+        """Inode number."""
+
+    @property
+    def st_size(self) -> int:
+        """Bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """Last change of the content, in nanoseconds."""
+
+    @property
+    def st_blocks(self) -> int:
+        """Allocated blocks of 512 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
