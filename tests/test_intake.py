@@ -123,7 +123,11 @@ def test_a_file_that_is_gone_keeps_its_statuses_and_has_them_when_it_is_back(ben
     os.rename(bench.root.parent / "away.mkv", bench.path("a.mkv"))
     assert bench.see("a.mkv").back == 1
     entry = bench.entry("a.mkv")
-    assert (entry.integrity_status, entry.processed_status, entry.next_check_at_ms) == (I.COMPLETE, P.SKIPPED_HAS_EN2, None)
+    assert (entry.integrity_status, entry.processed_status, entry.next_check_at_ms) == (
+        I.COMPLETE,
+        P.SKIPPED_HAS_EN2,
+        None,
+    )
 
 
 def test_what_is_said_to_be_gone_and_stands_there_is_not_gone(bench):

@@ -242,5 +242,3 @@ def test_each_earlier_schema_is_brought_up_to_date(tmp_path):
         database.close()
         StateStore(path).close()
         assert schema(path) == schema(tmp_path / "new.db")
-
-

@@ -156,7 +156,13 @@ class StateConfig(BaseSettings):
 PRESETS: dict[str, dict[str, Any]] = {
     "production": {},
     # Short waits and a full log, to see a file go all the way while one looks on.
-    "development": {"stable_wait_sec": 5, "backoff_step_sec": 5, "loop_interval_sec": 2, "batch_size": 10, "log_level": "debug"},
+    "development": {
+        "stable_wait_sec": 5,
+        "backoff_step_sec": 5,
+        "loop_interval_sec": 2,
+        "batch_size": 10,
+        "log_level": "debug",
+    },
 }
 
 
@@ -169,7 +175,9 @@ class Loaded:
     """key, or table.key -> "default", "preset development", the file, "environment WATCHER_...", "command line"."""
 
 
-def load(file: Path | None = None, *, environment: str = "production", overrides: dict[str, Any] | None = None) -> Loaded:
+def load(
+    file: Path | None = None, *, environment: str = "production", overrides: dict[str, Any] | None = None
+) -> Loaded:
     """Read all sources in their order and check the whole. Raises SettingsError, one line for each thing wrong."""
     layers: list[tuple[str, dict[str, Any]]] = [(f"preset {environment}", PRESETS[environment])]
     if file is not None:

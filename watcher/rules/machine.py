@@ -69,9 +69,7 @@ def _build(statuses: Iterable[Status], moves: _Rows) -> Machine:
         states=list(statuses),
         initial=None,
         auto_transitions=False,
-        transitions=[
-            {"trigger": move, "source": list(sources), "dest": target} for move, sources, target in moves
-        ],
+        transitions=[{"trigger": move, "source": list(sources), "dest": target} for move, sources, target in moves],
     )
 
 

@@ -84,7 +84,11 @@ def readiness(known: Settling, seen: Observation, waiting: Waiting, now: float) 
     quiet = now - known.quiet_since
     if seen.writer == "busy":
         # The close gives a hint; where it does not, looking once per waiting time is soon enough.
-        return Readiness(False, f"open for writing ({seen.writer_evidence})", now + max(waiting.stable_wait_sec, waiting.settle_sec, 1))
+        return Readiness(
+            False,
+            f"open for writing ({seen.writer_evidence})",
+            now + max(waiting.stable_wait_sec, waiting.settle_sec, 1),
+        )
     early = bool(known.evidence) and seen.writer == "free" and seen.end_is_there is True
     if early and not known.longest_gap_sec and quiet >= min(waiting.settle_sec, required):
         return Readiness(True, f"{known.evidence}, no writer ({seen.writer_evidence}), end of file in place")

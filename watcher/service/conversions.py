@@ -14,7 +14,6 @@ from watcher.errors import ConversionFailed
 from watcher.media import replace, stereo
 from watcher.media.probe import Probe
 from watcher.rules import audio, groups
-from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service.engine import LEASE_MARGIN_SEC
 from watcher.service.jobs import JobSpec, new_attempt_id
@@ -22,6 +21,7 @@ from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
     from watcher.config import StateConfig
+    from watcher.rules.signature import Signature
     from watcher.service.engine import Engine
     from watcher.service.jobs import Failed
     from watcher.store.models import FileEntry
@@ -103,7 +103,9 @@ class Conversions:
         )
         self._engine.begin_attempt(spec)
         self._store.update_entry(
-            entry, next_check_at_ms=int((self._engine.clock() + lease) * 1000), waits_for="its stereo track is being made"
+            entry,
+            next_check_at_ms=int((self._engine.clock() + lease) * 1000),
+            waits_for="its stereo track is being made",
         )
         return spec
 
@@ -141,8 +143,12 @@ class Conversions:
         beside = attempt.target is not None and attempt.target != entry.path
         changes = {} if beside else signature_columns(final)
         self._engine.move(
-            entry, "converted", reason=reason or ("sidecar" if beside else "stereo_added"), next_at=None,
-            failures_in_row=0, **changes,
+            entry,
+            "converted",
+            reason=reason or ("sidecar" if beside else "stereo_added"),
+            next_at=None,
+            failures_in_row=0,
+            **changes,
         )
         if beside:
             self._know_sidecar(entry, attempt.target, final)
@@ -166,7 +172,9 @@ class Conversions:
         entry = self._engine.end_attempt(outcome.spec.attempt_id)
         if entry is None or entry.processed_status is not ProcessedStatus.NEW:
             return
-        if entry.integrity_status is not IntegrityStatus.COMPLETE or not entry.signature.same_content(outcome.spec.signature):
+        if entry.integrity_status is not IntegrityStatus.COMPLETE or not entry.signature.same_content(
+            outcome.spec.signature
+        ):
             return
         if outcome.reason in _REFUSALS:
             self._refuse(entry, outcome.reason, outcome.detail)
@@ -177,7 +185,12 @@ class Conversions:
         look_at = None if tired else self._engine.backoff(times)
         waits = "a person: `watcher retry` tries again" if tired else f"another try: {outcome.detail or outcome.reason}"
         self._engine.move(
-            entry, "conversion_failed", reason=outcome.reason, next_at=look_at, failures_in_row=times, waits_for=waits[:500]
+            entry,
+            "conversion_failed",
+            reason=outcome.reason,
+            next_at=look_at,
+            failures_in_row=times,
+            waits_for=waits[:500],
         )
 
     def void(self, attempt_id: str) -> None:
@@ -195,4 +208,4 @@ class Conversions:
 def _set_aside(entry: FileEntry) -> bool:
     """Tell whether a file of the same stem is no film that could be the original."""
     given_up = entry.integrity_status in (IntegrityStatus.QUARANTINED, IntegrityStatus.INCOMPLETE)
-    return given_up or entry.processed_status is ProcessedStatus.IGNORED and entry.reason == "not_media"
+    return given_up or (entry.processed_status is ProcessedStatus.IGNORED and entry.reason == "not_media")

@@ -10,12 +10,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from watcher.rules import names, planner
-from watcher.rules.stability import Observation
 from watcher.service import observing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from watcher.rules.stability import Observation
     from watcher.service.conversions import Conversions
     from watcher.service.engine import Engine
     from watcher.service.executor import Executor

@@ -82,6 +82,7 @@ class Intake:
         taken = Taken()
         with self._engine.turn():
             strangers: list[tuple[Sighting, bytes, RawSignature]] = []
+            lost: list[int] = []
             for sighting in sightings:
                 known = self._store.entries_of_folder(root_id, sighting.folder)
                 for name, raw in sighting.files:
@@ -89,11 +90,11 @@ class Intake:
                         strangers.append((sighting, name, raw))
                     elif row[1] != raw or row[2] is not None or sighting.hinted:
                         self._meet(row[0], Signature(*raw), sighting, taken)
-                for name in sighting.gone:
-                    if (row := known.get(name)) is not None and row[2] is None:
-                        self._lose(row[0], taken)
+                lost += [known[name][0] for name in sighting.gone if name in known and known[name][2] is None]
             if strangers:
                 self._welcome(root_id, strangers, taken)
+            for entry_id in lost:  # last, since what is lost here may just have been found there
+                self._lose(entry_id, taken)
         return taken
 
     def _meet(self, entry_id: int, seen: Signature, sighting: Sighting, taken: Taken) -> None:

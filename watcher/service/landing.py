@@ -73,7 +73,10 @@ def settle_attempt(attempt: Attempt, path: bytes) -> tuple[str, Signature | None
         if there is not None and there.same_file(result):
             replace.sync_folder(target)
             return "landed", there
-        if attempt.temp is not None and (found := replace.finish(path, target, attempt.temp, source, result)) is not None:
+        if (
+            attempt.temp is not None
+            and (found := replace.finish(path, target, attempt.temp, source, result)) is not None
+        ):
             log.info("swap finished after a stop", path=names.readable(path))
             return "landed", found
     if attempt.temp is not None:

@@ -8,16 +8,16 @@ a turn ends with the time of the next one, so an idle service sleeps.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
 from watcher.media import tools as ffmpeg_tools
-from watcher.rules import names
 from watcher.rules.debounce import Debouncer
 from watcher.service import hints, landing, wishes
 from watcher.service.conversions import Conversions
@@ -34,7 +34,7 @@ from watcher.watch import writers
 from watcher.watch.observers import Observers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from watcher.config import StateConfig
     from watcher.service.jobs import Kind, Outcome
@@ -65,6 +65,7 @@ class StateManager:
         self._notifier = Notifier()
         self._opened = False
         self._observing = False
+        self._watching = False
         self._next_progress = 0.0
 
     async def open(self) -> None:
@@ -112,7 +113,7 @@ class StateManager:
         self._notifier.close()
         log.info("closed")
 
-    async def __aenter__(self) -> StateManager:
+    async def __aenter__(self) -> Self:
         try:
             await self.open()
         except BaseException:
@@ -138,12 +139,15 @@ class StateManager:
         """Watch the configured folders and work, until `stop` or cancellation."""
         self._observing = True
         await self._roots.start(self.config.watch, observing=True)
+        self._watching = True
         self._notifier.ready()
         log.info("watching", **self._roots.summary())
         while not self._stop.is_set():
             await self._sleep(await self.turn())
 
-    async def discover_directory(self, folder: bytes, on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    async def discover_directory(
+        self, folder: bytes, on_progress: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
         """Scan one folder once, as a root of its own; gives counts."""
         return await self._roots.discover(folder, on_progress)
 
@@ -153,9 +157,21 @@ class StateManager:
             deadline = await self.turn()
             if on_turn is not None:
                 on_turn()
-            if not self._busy() and not self._roots.scanning() and not await self.in_store(self._store.unsettled, self._roots.active()):
+            if (
+                not self._busy()
+                and not self._roots.scanning()
+                and not await self.in_store(self._store.unsettled, self._roots.active())
+            ):
                 return
             await self._sleep(deadline)
+
+    def is_watching(self) -> bool:
+        """Tell whether the watches stand."""
+        return self._watching
+
+    def is_compared(self) -> bool:
+        """Tell whether every root has been scanned since the start, or cannot be."""
+        return self._watching and self._roots.compared()
 
     def running(self) -> dict[str, float]:
         """Give attempt id -> progress of the running jobs."""
@@ -173,10 +189,8 @@ class StateManager:
         if self._notifier.watchdog_sec:
             wait = min(wait, self._notifier.watchdog_sec / 2)
         if wait > 0:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait)
-            except TimeoutError:
-                pass
         self._wake.clear()
 
     async def turn(self) -> float:

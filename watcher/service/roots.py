@@ -18,7 +18,7 @@ import structlog
 from watcher.errors import RootError
 from watcher.rules import names
 from watcher.service import landing, scans
-from watcher.watch import roots, scan
+from watcher.watch import roots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -54,6 +54,8 @@ class _Root:
     doubted: bool = False
     """A scan missed so many files that it is suspended until they are back or a person vouches for it."""
     trouble: str = ""
+    compared: bool = False
+    """A whole scan has ended since the start."""
 
 
 class Roots:
@@ -135,6 +137,10 @@ class Roots:
         """Tell whether a scan runs or is wanted now."""
         return any(root.task is not None or root.folders for root in self._roots.values())
 
+    def compared(self) -> bool:
+        """Tell whether every root that is itself has been scanned since the start."""
+        return all(root.suspended or root.compared for root in self._roots.values())
+
     def scan_soon(self, root_id: int, folders: Iterable[bytes]) -> None:
         """Have these folders compared with what is known, in the next turn."""
         if (root := self._roots.get(root_id)) is not None:
@@ -155,15 +161,20 @@ class Roots:
                 root.vouched = True
                 self._next_beat = 0.0
 
-    def say_taken(self, root_id: int, taken: Taken, *, scan: bool = False) -> None:
+    def say_taken(self, root_id: int, taken: Taken, *, whole: bool = False) -> None:
         """Log what a batch brought."""
         root = self._roots[root_id]
         for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
             log.info("found", path=names.readable(b"/".join(filter(None, (root.path, folder, name)))))
-        if len(taken.new_names) > NAMED_AT_MOST or (scan and taken.any()):
+        if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):
             log.info(
-                "taken in", root=names.readable(root.path), new=taken.added, changed=taken.changed, moved=taken.moved,
-                gone=taken.gone, back=taken.back,
+                "taken in",
+                root=names.readable(root.path),
+                new=taken.added,
+                changed=taken.changed,
+                moved=taken.moved,
+                gone=taken.gone,
+                back=taken.back,
             )
 
     # --- the beat
@@ -229,8 +240,13 @@ class Roots:
 
     def _accept(self, root_id: int, identity: roots.RootIdentity) -> None:
         self._engine.store.update_root(
-            root_id, device=identity.device, inode=identity.inode, mount_id=identity.mount_id,
-            fs_type=identity.fs_type, suspended_because=None, suspended_since_ms=None,
+            root_id,
+            device=identity.device,
+            inode=identity.inode,
+            mount_id=identity.mount_id,
+            fs_type=identity.fs_type,
+            suspended_because=None,
+            suspended_since_ms=None,
         )
 
     async def _recover(self, root: _Root) -> None:
@@ -257,14 +273,21 @@ class Roots:
             for below in [b""] if whole else sorted(folders):
                 await self.scan_once(root, below, None)
             if whole:
-                every = self._config.poll_interval_sec if root.mode == "poll" or root.trouble else self._config.scan_interval_sec
+                root.compared = True
+                every = (
+                    self._config.poll_interval_sec
+                    if root.mode == "poll" or root.trouble
+                    else self._config.scan_interval_sec
+                )
                 root.due_scan = time.monotonic() + every
                 if self._observers.alive(root.id) is None:
                     root.trouble = ""
         finally:
             self._wake()
 
-    async def scan_once(self, root: _Root, below: bytes, on_progress: Callable[[int], None] | None) -> scans.Scan | None:
+    async def scan_once(
+        self, root: _Root, below: bytes, on_progress: Callable[[int], None] | None
+    ) -> scans.Scan | None:
         """Scan a root below a folder; None when the root was not itself, and nothing is concluded."""
         if not await self._judge(root):
             return None
@@ -272,14 +295,19 @@ class Roots:
         loop = asyncio.get_running_loop()
 
         def hand_over(sightings: list[Any]) -> None:
-            taken = asyncio.run_coroutine_threadsafe(self._take(root, sightings, scan=True), loop)
+            taken = asyncio.run_coroutine_threadsafe(self._take(root, sightings, whole=True), loop)
             taken.result()
             if on_progress is not None:
                 loop.call_soon_threadsafe(on_progress, state.files)
 
         try:
             await asyncio.to_thread(
-                scans.run, state, self._engine.store.path, self._rules, self._config.max_scan_depth, hand_over,
+                scans.run,
+                state,
+                self._engine.store.path,
+                self._rules,
+                self._config.max_scan_depth,
+                hand_over,
                 self._closing.is_set,
             )
         except OSError as error:
@@ -292,9 +320,9 @@ class Roots:
             await self._conclude(root, state, whole=not below)
         return state
 
-    async def _take(self, root: _Root, sightings: Sequence[Any], *, scan: bool) -> None:
+    async def _take(self, root: _Root, sightings: Sequence[Any], *, whole: bool) -> None:
         if root.suspended is None:
-            self.say_taken(root.id, await self._in_store(self._intake.take, root.id, sightings), scan=scan)
+            self.say_taken(root.id, await self._in_store(self._intake.take, root.id, sightings), whole=whole)
 
     async def _conclude(self, root: _Root, state: scans.Scan, *, whole: bool) -> None:
         """Declare gone what the scan missed, unless it is so much that the root itself must be doubted."""
@@ -303,14 +331,12 @@ class Roots:
         root.vouched = False
         if state.gone_files > GONE_AT_ONCE_MIN and share > self._config.gone_at_once_percent and not vouched:
             root.doubted = True
-            root.suspended = (
-                f"{state.gone_files} of {state.known} {_DOUBT}; if that is right: watcher release {names.readable(root.path)}"
-            )
+            root.suspended = f"{state.gone_files} of {state.known} {_DOUBT}; if that is right: watcher release {names.readable(root.path)}"
             await self._in_store(self._suspend, root.id, root.suspended)
             log.warning("root suspended", root=names.readable(root.path), reason=root.suspended)
             return
         if state.gone:
-            await self._take(root, state.gone, scan=True)
+            await self._take(root, state.gone, whole=True)
         if whole:
             await self._in_store(self._note_scan, root.id, state.files)
 

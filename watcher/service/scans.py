@@ -45,7 +45,11 @@ class Scan:
 
 
 def run(
-    state: Scan, database: Path, rules: NameRules, max_depth: int, hand_over: Callable[[list[Sighting]], None],
+    state: Scan,
+    database: Path,
+    rules: NameRules,
+    max_depth: int,
+    hand_over: Callable[[list[Sighting]], None],
     should_stop: Callable[[], bool],
 ) -> None:
     """Walk `state.root` below `state.below`; differences go to `hand_over` in chunks, what is gone stays in `state`.
@@ -73,7 +77,11 @@ def run(
 
 
 def _differences(
-    reader: sqlite3.Connection, state: Scan, rules: NameRules, max_depth: int, should_stop: Callable[[], bool],
+    reader: sqlite3.Connection,
+    state: Scan,
+    rules: NameRules,
+    max_depth: int,
+    should_stop: Callable[[], bool],
     seen_folders: set[bytes],
 ) -> Iterator[Sighting]:
     for listing in scan.walk(state.root, rules, below=state.below, max_depth=max_depth, should_stop=should_stop):
@@ -82,9 +90,7 @@ def _differences(
             state.unreadable.append((listing.folder, listing.error.strerror or str(listing.error)))
             continue
         state.files += len(listing.files)
-        known = {
-            row[0]: (row[1:6], row[6]) for row in reader.execute(_KNOWN, (state.root_id, listing.folder))
-        }
+        known = {row[0]: (row[1:6], row[6]) for row in reader.execute(_KNOWN, (state.root_id, listing.folder))}
         news = [
             (name, raw)
             for name, raw in listing.files

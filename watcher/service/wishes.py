@@ -38,7 +38,13 @@ def _carry_out(engine: Engine, wish: Request) -> None:
     if wish.kind == "release":
         _release(engine, entry)
     elif not _retry(engine, entry):
-        log.info("wish needs nothing", wish=wish.kind, path=path, integrity=entry.integrity_status, processed=entry.processed_status)
+        log.info(
+            "wish needs nothing",
+            wish=wish.kind,
+            path=path,
+            integrity=entry.integrity_status,
+            processed=entry.processed_status,
+        )
 
 
 def _release(engine: Engine, entry: FileEntry) -> None:
@@ -47,7 +53,13 @@ def _release(engine: Engine, entry: FileEntry) -> None:
     if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
         engine.move(entry, "retry", reason="a person asked", next_at=now)
     engine.move(
-        entry, "released", reason="a person asked", next_at=now, failures_in_row=0, incomplete_in_row=0, quiet_since_ms=0
+        entry,
+        "released",
+        reason="a person asked",
+        next_at=now,
+        failures_in_row=0,
+        incomplete_in_row=0,
+        quiet_since_ms=0,
     )
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import structlog
 
 from watcher.errors import ConversionFailed, ToolMissing
 from watcher.media import integrity, replace, stereo
 from watcher.media.probe import Probe
-from watcher.rules import audio
-from watcher.rules.statuses import Mode
+from watcher.rules import audio, names
+from watcher.rules.statuses import IntegrityStatus, Mode, Reason
+from watcher.rules.verdict import Verdict
 from watcher.service.jobs import Checked, Failed, Made
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from watcher.config import StateConfig
     from watcher.media.ffmpeg import Tools
     from watcher.service.jobs import JobSpec, Outcome
+
+log = structlog.get_logger("watcher")
 
 
 class Worker:
@@ -34,7 +39,16 @@ class Worker:
 
     async def do(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
         """Do one job. Raises only CancelledError, when its processes are gone and its temporary file with them."""
-        return await (self._check(spec, report) if spec.kind == "check" else self._convert(spec, report))
+        try:
+            return await (self._check(spec, report) if spec.kind == "check" else self._convert(spec, report))
+        except Exception as error:
+            log.exception("job crashed", job=spec.kind, path=names.readable(spec.path))
+            if spec.kind == "check":
+                mode = spec.mode or Mode.FULL
+                verdict = Verdict(IntegrityStatus.ERROR, mode, Reason.IO_ERROR, 0.0, evidence=(f"program: {error!r}",))
+                return Checked(spec, verdict, None)
+            await discard(spec.temp)
+            return Failed(spec, "program_error", repr(error))
 
     async def _check(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
         settings = self._config.integrity
@@ -111,7 +125,5 @@ async def discard(temp: bytes | None) -> None:
 
 def unlink_if_there(path: bytes) -> None:
     """Remove a file if it is there."""
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -72,7 +72,9 @@ def open_for_writing(path: Path) -> tuple[SqliteDatabase, WriterLock]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = WriterLock(path)
     except OSError as error:
-        raise StoreError(f"the database {path} cannot be opened: {error.strerror}; storage_url names another place") from None
+        raise StoreError(
+            f"the database {path} cannot be opened: {error.strerror}; storage_url names another place"
+        ) from None
     try:
         database = _connect(str(path), path, lambda db: _prepare(db, path))
     except BaseException:
@@ -99,7 +101,9 @@ def _connect(name: str, path: Path, prepare: Callable[[SqliteDatabase], None], *
     except (DatabaseError, sqlite3.DatabaseError) as error:
         database.close()
         if "not a database" in str(error):
-            raise NotOurDatabase(f"{path} is not a SQLite database; storage_url names the place of the database") from None
+            raise NotOurDatabase(
+                f"{path} is not a SQLite database; storage_url names the place of the database"
+            ) from None
         raise StoreError(f"the database {path} cannot be used: {error}") from None
     except BaseException:
         database.close()

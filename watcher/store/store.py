@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from peewee import fn
 
 from watcher.errors import LostRace
-from watcher.rules.signature import Signature
 from watcher.store import connection
 from watcher.store.models import (
     Attempt,
@@ -23,7 +22,6 @@ from watcher.store.models import (
     Finding,
     Folder,
     GroupEntry,
-    Journal,
     Request,
     Root,
 )
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 
     from peewee import Query
 
+    from watcher.rules.signature import Signature
     from watcher.rules.statuses import Status
 
 RawSignature = tuple[int, int, int, int, int]
@@ -62,7 +61,7 @@ class StateStore:
             self._lock.release()
             self._lock = None
 
-    def __enter__(self) -> StateStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,7 +141,9 @@ class StateStore:
         new = (FileEntry.integrity_status.in_(("unknown", "pending"))) | (
             (FileEntry.integrity_status == "complete") & (FileEntry.processed_status == "new")
         )
-        query = FileEntry.select().join(Folder).where(Folder.root.in_(root_ids), FileEntry.next_check_at_ms.is_null(False))
+        query = (
+            FileEntry.select().join(Folder).where(Folder.root.in_(root_ids), FileEntry.next_check_at_ms.is_null(False))
+        )
         return int(query.where(new).count(self._db))
 
     # --- entries
@@ -238,7 +239,9 @@ class StateStore:
             self.note(entry, subject, move, str(before), str(after), reason=reason, at_ms=at_ms)
         _set(entry, changes)
 
-    def note(self, entry: FileEntry, subject: str, move: str, before: str, after: str, *, reason: str, at_ms: int) -> None:
+    def note(
+        self, entry: FileEntry, subject: str, move: str, before: str, after: str, *, reason: str, at_ms: int
+    ) -> None:
         """Append a line to an entry's journal."""
         self.sql(_NOTE, (entry.id, at_ms, subject, move, before, after, reason))
 
