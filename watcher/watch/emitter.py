@@ -80,6 +80,7 @@ class Emitter(EventEmitter):
         self._kernel = inotify.Inotify()
         try:
             self._go_through()
+            self._stood = _identity(self._root)
         except BaseException:
             self._kernel.close()
             raise
@@ -88,6 +89,13 @@ class Emitter(EventEmitter):
     def on_thread_stop(self) -> None:
         """End the wait for events."""
         self._kernel.wake()
+
+    def replaced(self) -> bool:
+        """Tell whether another folder stands at the root's path now: over-mounting and lazy unmounting give no event."""
+        try:
+            return _identity(self._root) != self._stood
+        except OSError:
+            return True
 
     def refresh(self) -> None:
         """Have all folders gone through again: for what could not be watched before, or was mounted since."""
@@ -239,6 +247,11 @@ class Emitter(EventEmitter):
         if self.wrong is None:
             self.wrong = sentence
             self._say(b"", sentence)
+
+
+def _identity(path: bytes) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def why_unwatched(folder: str, error: OSError) -> str:

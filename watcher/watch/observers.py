@@ -78,13 +78,15 @@ class Observers:
         return self._inbox.drain()
 
     def alive(self, root_id: int) -> str | None:
-        """Say why a root gives no hints, in a sentence; None when it does. Only `add` brings one back."""
+        """Say why a root gives no hints, in a sentence; None when it does. Only `add` brings one back. Costs a stat."""
         watch = self._watches.get(root_id, "this folder is not watched")
         if isinstance(watch, str):
             return watch
         emitter = self._emitter(root_id)
         if emitter is None or not emitter.is_alive():
             return (emitter and emitter.wrong) or "the watching thread has ended"
+        if emitter.wrong is None and emitter.replaced():
+            return "another folder stands at its path than the one that is watched"
         return emitter.wrong
 
     def stop(self) -> None:
