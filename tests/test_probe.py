@@ -29,7 +29,15 @@ async def test_a_film_is_described_and_read_back_equal(ours, tmp_path):
     film = tmp_path / "film.mkv"
     clips.ffmpeg(
         *("-i", str(clips.path("mkv")), "-i", str(chapters), "-map", "0", "-map_metadata", "1", "-c", "copy"),
-        *("-metadata:s:a:0", "language=eng", "-metadata:s:a:0", "title=Director", "-disposition:a:0", "comment", str(film)),
+        *(
+            "-metadata:s:a:0",
+            "language=eng",
+            "-metadata:s:a:0",
+            "title=Director",
+            "-disposition:a:0",
+            "comment",
+            str(film),
+        ),
     )
     found = await probe.probe(ours, bytes(film))
     video, audio = found.streams
@@ -53,7 +61,9 @@ async def test_a_bad_file_raises_with_ffprobes_words(ours, tmp_path):
         await probe.probe(ours, bytes(text))
 
 
-@pytest.mark.parametrize("name", [b"-i.mkv", b"http:x.mkv", b"pipe:0.mkv", b"%03d.mkv", b"caf\xe9.mkv", b"a\nb'\".mkv", b"file:a.mkv"])
+@pytest.mark.parametrize(
+    "name", [b"-i.mkv", b"http:x.mkv", b"pipe:0.mkv", b"%03d.mkv", b"caf\xe9.mkv", b"a\nb'\".mkv", b"file:a.mkv"]
+)
 async def test_a_name_of_any_bytes_is_found(ours, tmp_path, name):
     """Options, protocols, patterns and bytes that are no UTF-8 are names like others."""
     with open(bytes(tmp_path) + b"/" + name, "wb") as file:
@@ -63,7 +73,10 @@ async def test_a_name_of_any_bytes_is_found(ours, tmp_path, name):
 
 @pytest.mark.parametrize(
     "text",
-    ["#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{0}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {0}\n"],
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{0}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile {0}\n",
+    ],
 )
 async def test_a_playlist_under_a_films_name_opens_nothing_else(ours, tmp_path, text):
     """FFmpeg 5 follows a playlist into other local files: here the format is refused."""
@@ -75,7 +88,12 @@ async def test_a_playlist_under_a_films_name_opens_nothing_else(ours, tmp_path, 
 
 def test_a_title_of_mp4_is_its_handler_name_unless_a_muxer_wrote_it():
     """MP4 keeps no title for a track."""
-    for handler, title in {"SoundHandler": "", "Commentary": "Commentary", "Core Media Audio": "", "Stereo": ""}.items():
+    for handler, title in {
+        "SoundHandler": "",
+        "Commentary": "Commentary",
+        "Core Media Audio": "",
+        "Stereo": "",
+    }.items():
         assert described({"codec_type": "audio", "tags": {"handler_name": handler}}).streams[0].title == title
     both = described({"codec_type": "audio", "tags": {"handler_name": "x", "title": "Main"}})
     assert both.streams[0].title == "Main"
@@ -83,7 +101,9 @@ def test_a_title_of_mp4_is_its_handler_name_unless_a_muxer_wrote_it():
 
 def test_ogg_and_matroska_tags_are_read_whatever_their_case():
     """Ogg writes LANGUAGE, and Matroska keeps a stream's duration in a tag."""
-    stream = described({"codec_type": "audio", "tags": {"LANGUAGE": "eng", "DURATION": "00:01:02.500000000"}}).streams[0]
+    stream = described({"codec_type": "audio", "tags": {"LANGUAGE": "eng", "DURATION": "00:01:02.500000000"}}).streams[
+        0
+    ]
     assert (stream.language, stream.duration_sec) == ("eng", 62.5)
 
 

@@ -98,7 +98,10 @@ async def test_an_old_one_on_the_path_gives_way_to_the_wheels(monkeypatch, tmp_p
     [
         ("ffmpeg version 5.1.9-0+deb12u1 Copyright", "5.1.9-0+deb12u1"),
         ("ffmpeg version n8.0-23-gd1f31a829d-20251022 Copyright", "n8.0-23-gd1f31a829d-20251022"),
-        ("ffmpeg version N-118193-g5f38c82536 Copyright\nlibavcodec     61. 31.100 / 61. 31.100", "N-118193-g5f38c82536"),
+        (
+            "ffmpeg version N-118193-g5f38c82536 Copyright\nlibavcodec     61. 31.100 / 61. 31.100",
+            "N-118193-g5f38c82536",
+        ),
     ],
 )
 def test_every_way_to_write_a_version_is_read(text, version):

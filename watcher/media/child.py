@@ -52,6 +52,9 @@ class Child:
         """Done when the process has ended; its number stays ours until `reap`, so a late signal hits nobody else."""
         self.returncode = -signal.SIGKILL
         self.cpu_sec = 0.0
+        program = os.fsdecode(argv[0])
+        if shutil.which(program) is None:  # asked here, since the wrapper would start and fail without a word for it
+            raise ToolMissing(f"{program} is not there or may not be started")
         try:
             self._popen = subprocess.Popen(
                 [*_wrapper(), *argv],
@@ -62,7 +65,7 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ToolMissing(f"{os.fsdecode(argv[0])} cannot be started: {error.strerror or error}") from error
+            raise ToolMissing(f"{program} cannot be started: {error.strerror or error}") from error
         self._lower(memory_limit_bytes)
         threading.Thread(target=self._wait, args=(loop,), daemon=True, name=f"child-{self._popen.pid}").start()
 

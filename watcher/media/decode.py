@@ -78,7 +78,9 @@ def command(
     are read and copied to nothing.
     """
     crc = ("-err_detect", "crccheck")  # the checksums of AC-3, MP3 and FLAC, at no cost
-    skip = ("-skip_frame:v", "nokey") if key_frames and chosen.video else ()  # without a picture FFmpeg 8 refuses it
+    # Without a picture FFmpeg 8 refuses the option; Theora's decoder calls every picture it skips an error.
+    may_skip = key_frames and chosen.video and "theora" not in chosen.codecs
+    skip = ("-skip_frame:v", "nokey") if may_skip else ()
     part = ("-ss", f"{window.start_sec:.3f}", "-t", f"{window.length_sec:.3f}") if window else ()
     decoded = [f"0:{stream.index}" for stream in (*chosen.video, *chosen.audio)]
     copied = [f"0:{stream.index}" for stream in chosen.unverified]
@@ -126,3 +128,14 @@ async def run_pass(
         on_progress=moved,
         ignore_line=listener.ignores,
     )
+
+
+def nothing_came(finished: Finished) -> bool:
+    """Tell whether not one picture or sound came out of the decoders."""
+    progress = finished.progress
+    return progress is None or not (progress.frame or (progress.out_time_sec or 0) > 0)
+
+
+def no_picture_came(finished: Finished) -> bool:
+    """Tell whether frames were counted, and there were none; asked where a picture should have come."""
+    return finished.progress is not None and finished.progress.frame == 0

@@ -219,7 +219,7 @@ class _Check:
             if (
                 finished.stderr_lines
                 or finished.returncode != 0
-                or _nothing(finished)
+                or decode.nothing_came(finished)
                 or (short and self._too_short(finished))
             ):
                 return await self._decode_all()
@@ -254,7 +254,9 @@ class _Check:
         lines, count = finished.stderr_lines, complaints.defects(finished.stderr_lines)
         reached = finished.progress.out_time_sec if finished.progress else None
         told = [f"decode: {line}" for line in lines[:_LINES_TOLD]]
-        if self.known.chosen.codecs and (_nothing(finished) or (self.known.chosen.video and _no_picture(finished))):
+        if self.known.chosen.codecs and (
+            decode.nothing_came(finished) or (self.known.chosen.video and decode.no_picture_came(finished))
+        ):
             return self.known.incomplete(
                 Reason.UNDECODABLE, 0, "decode: a decoder was there, but nothing came out", *told
             )
@@ -308,13 +310,3 @@ class _Check:
 
 def _told(zeros: sparse.Zeros) -> str:
     return f"zeros: {zeros.longest:,} bytes from byte {zeros.at or 0:,} on"
-
-
-def _nothing(finished: Finished) -> bool:
-    """Tell whether not one picture or sound came out of the decoders."""
-    progress = finished.progress
-    return progress is None or not (progress.frame or (progress.out_time_sec or 0) > 0)
-
-
-def _no_picture(finished: Finished) -> bool:
-    return finished.progress is not None and finished.progress.frame == 0

@@ -116,7 +116,7 @@ def _read(data: Any) -> Probe:
 
 
 def _stream(number: int, raw: dict[str, Any]) -> Stream:
-    tags, kind = _tags(raw), raw.get("codec_type")
+    tags, kind = _tags(raw), str(raw.get("codec_type"))
     flags = raw.get("disposition")
     return Stream(
         index=_whole(raw.get("index", number)),

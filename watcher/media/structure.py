@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from watcher.media.containers import asf, ebml, flv, magic, mp4, mpegts, ogg, riff
+from watcher.media.containers import asf, ebml, flv, magic, mp4, mpegps, mpegts, ogg, riff
 from watcher.media.containers.base import Range, Reader, Structure, TooMuchError
 
 if TYPE_CHECKING:
@@ -69,4 +69,5 @@ _WALKS: Final[tuple[tuple[Callable[[bytes], bool], Callable[[Reader], Structure]
     (lambda head: head.startswith(b"FLV\x01"), flv.walk),
     (lambda head: head.startswith(b"OggS"), ogg.walk),
     (lambda head: head.startswith(asf.MAGIC), asf.walk),
+    (lambda head: head.startswith(mpegps.MAGIC), mpegps.walk),
 )

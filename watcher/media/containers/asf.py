@@ -17,12 +17,12 @@ def walk(reader: Reader) -> Structure:
     """Follow the objects; the data object must end within the file."""
     payload: list[tuple[int, int]] = []
     declared: float | None = None
-    live = False
+    file_size, live = 0, False
     offset = 0
     while offset + 24 <= reader.size:
         ident, size = reader.at(offset, 16), reader.number(offset + 16, 8, "little") or 0
         if ident == MAGIC:
-            declared, live = _properties(reader, offset, size)
+            declared, file_size, live = _properties(reader, offset, size)
         if size < 24:
             break
         if ident == _DATA:
@@ -40,16 +40,18 @@ def walk(reader: Reader) -> Structure:
         if offset >= reader.size:
             return Structure("cut", "asf", declared, offset=reader.size, reasons=("a header without picture or sound",))
         return bad(reader, "asf", offset, "data object")
+    if file_size > reader.size:
+        return replace(cut(reader, "asf", file_size, "the file"), payload=tuple(payload), declared_sec=declared)
     return Structure("whole", "asf", declared, payload=tuple(payload))
 
 
-def _properties(reader: Reader, header: int, size: int) -> tuple[float | None, bool]:
-    """Give the play time in seconds, and whether the file says that its sizes are not to be trusted."""
+def _properties(reader: Reader, header: int, size: int) -> tuple[float | None, int, bool]:
+    """Give the play time in seconds, the file's size, and whether it says that neither is to be trusted."""
     body = reader.at(header + 30, min(max(size - 30, 0), 1 << 20))
     at = body.find(_PROPERTIES)
     if at < 0 or len(body) < at + 104:
-        return None, False
-    play, preroll = (int.from_bytes(body[at + n : at + n + 8], "little") for n in (64, 80))
+        return None, 0, False
+    file_size, play, preroll = (int.from_bytes(body[at + n : at + n + 8], "little") for n in (40, 64, 80))
     seconds = play / 1e7 - preroll / 1e3
-    flags = int.from_bytes(body[at + 88 : at + 92], "little")
-    return (seconds if 0 < seconds < 1e8 else None), bool(flags & _BROADCAST)
+    live = bool(int.from_bytes(body[at + 88 : at + 92], "little") & _BROADCAST)
+    return (seconds if 0 < seconds < 1e8 else None), 0 if live else file_size, live

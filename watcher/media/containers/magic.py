@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from watcher.media.containers import asf
-
 _MEDIA: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"ID3", "mp3"),
     (0, b"fLaC", "flac"),
-    (0, asf.MAGIC, "asf"),
-    (0, b"\x00\x00\x01\xba", "mpegps"),
     (0, b"\x00\x00\x01\xb3", "mpegvideo"),
     (0, b"FORM", "aiff"),
     (0, b".RMF", "rm"),

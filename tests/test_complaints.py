@@ -1,0 +1,142 @@
+"""media/complaints and media/decode: which lines count, and what is asked of FFmpeg."""
+
+import clips
+import pytest
+
+from watcher.media import complaints, decode
+from watcher.media.ffmpeg import Progress, Tools
+from watcher.media.probe import Probe
+from watcher.rules.audio import Stream
+
+TOOLS = Tools("ffmpeg", "ffprobe", "5", frozenset({"h264", "ac3", "mjpeg"}))
+
+
+def listener(container="matroska", codecs=("h264", "ac3"), **options):
+    return complaints.Listener(frozenset(codecs), container, **options)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[null @ 0x55] [error] Application provided invalid, non monotonically increasing dts to muxer in stream 0: 1 >= 1",
+        "[error] Decoder (codec none) not found for input stream #0:2",
+        "[matroska,webm @ 0x1] [error] Could not find codec parameters for stream 3 (Audio: none)",
+        "[png @ 0x1] [error] Invalid PNG signature",
+        "[error] Error marking filters as finished",
+    ],
+)
+def test_lines_of_intact_films_are_ignored(line):
+    """Each was seen on a film that plays from beginning to end."""
+    assert listener().ignores(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[h264 @ 0x1] [error] error while decoding MB 10 2, bytestream -5",
+        "[error] Error while decoding stream #0:1: Invalid data found when processing input",
+        "[aac @ 0x1] [error] channel element 2.3 is not allocated",
+    ],
+)
+def test_lines_about_the_content_count(line):
+    """They are what a damaged film makes FFmpeg say."""
+    assert not listener().ignores(line)
+
+
+def test_a_cover_picture_may_be_broken_but_not_a_film_of_pictures():
+    """mjpeg is a cover's codec, unless the film itself is mjpeg."""
+    line = "[mjpeg @ 0x1] [error] overread 8"
+    assert listener().ignores(line)
+    assert not listener(codecs=("mjpeg",)).ignores(line)
+
+
+def test_what_is_harmless_once_is_not_harmless_often():
+    """FFmpeg 8.0 says it once at the end of an Opus track; a damaged one makes it say so all the time."""
+    ears, line = listener(), "[opus @ 0x1] [error] Error parsing Opus packet header."
+    assert [ears.ignores(line) for _ in range(4)] == [True, True, False, False]
+
+
+def test_a_seek_makes_decoders_complain():
+    """Missing references after a seek are no damage; in a whole decoding they are."""
+    line = "[h264 @ 0x1] [error] mmco: unref short failure"
+    assert listener(after_seek=True).ignores(line)
+    assert not listener().ignores(line)
+
+
+def test_a_broadcast_may_begin_in_the_middle_but_not_go_on_so():
+    """Until the first key frame of a recording the parameter sets are missing; later that is damage."""
+    line = "[h264 @ 0x1] [error] non-existing PPS 0 referenced"
+    ears = listener("mpegts")
+    assert ears.ignores(line)
+    ears.moved(Progress(30.0, 750, 9.0, 250.0, None))
+    assert not ears.ignores(line)
+    assert not listener("matroska").ignores(line)
+
+
+def test_every_harmless_line_has_its_reason():
+    """The table is the documentation."""
+    assert all(len(entry.reason) > 10 for entry in complaints.BENIGN)
+
+
+def test_one_defect_in_two_lines_is_one():
+    """FFmpeg 5 adds the caller's line to the decoder's; a lone one still counts."""
+    own, added = (
+        "[h264 @ 0x1] [error] A non-intra slice in an IDR NAL unit.",
+        "[h264 @ 0x1] [error] decode_slice_header error",
+    )
+    assert complaints.defects((own, added, own, added)) == 2
+    assert complaints.defects((added,)) == 1
+    assert complaints.defects(()) == 0
+
+
+def test_trouble_of_the_machine_is_told_from_the_films():
+    """ "Input/output error" is also what FFmpeg says of content."""
+    assert complaints.trouble_of_the_machine(("[error] file:x: Stale file handle",))
+    assert not complaints.trouble_of_the_machine(
+        ("[error] file:x: Input/output error", "Resource temporarily unavailable")
+    )
+
+
+def test_only_picture_and_sound_are_chosen():
+    """A cover is no picture of the film; what has no decoder is read only."""
+    streams = (
+        Stream(0, "video", "h264"),
+        Stream(1, "audio", "ac3"),
+        Stream(2, "audio", "mpegh_3d_audio"),
+        Stream(3, "video", "mjpeg", dispositions=frozenset({"attached_pic"})),
+        Stream(4, "subtitle", "subrip"),
+    )
+    chosen = decode.choose(Probe("matroska", 2, 1, streams=streams), TOOLS)
+    assert [stream.index for stream in (*chosen.video, *chosen.audio)] == [0, 1]
+    assert [stream.index for stream in chosen.unverified] == [2]
+    command = [str(word) for word in decode.command(TOOLS, b"/f", chosen, threads=1, key_frames=True)]
+    assert [command[n + 1] for n, word in enumerate(command) if word == "-map"] == ["0:0?", "0:1?", "0:2?"]
+    assert command.index("-skip_frame:v") < command.index("-i")
+
+
+def test_key_frames_are_only_asked_of_a_picture():
+    """FFmpeg 8 refuses the option for a film of sound."""
+    chosen = decode.Chosen((), (Stream(0, "audio", "ac3"),), ())
+    assert "-skip_frame:v" not in decode.command(TOOLS, b"/f", chosen, threads=1, key_frames=True)
+
+
+def test_samples_reach_from_the_beginning_to_the_end():
+    """Seven windows; the last one ends with the film."""
+    found = decode.windows(7200)
+    assert [window.start_sec for window in found] == [0, 1200, 2400, 3600, 4800, 6000, 7196]
+    assert found[-1].start_sec + found[-1].length_sec == 7200
+
+
+async def test_a_plain_film_makes_no_line_at_all():
+    """The null muxer's 240 complaints do not come with the options used."""
+    streams = (Stream(0, "video", "h264"), Stream(1, "audio", "ac3"))
+    finished = await decode.run_pass(
+        TOOLS,
+        bytes(clips.path("mkv")),
+        decode.Chosen(streams[:1], streams[1:], ()),
+        "matroska",
+        threads=1,
+        time_limit_sec=60,
+    )
+    assert (finished.returncode, finished.stderr_lines) == (0, ())
+    assert finished.progress.out_time_sec == pytest.approx(2, abs=0.1)
