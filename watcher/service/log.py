@@ -32,9 +32,9 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_meta, last]))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+        )
+    )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-
-
-def _drop_meta(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(None, "", event)  # type: ignore[arg-type]

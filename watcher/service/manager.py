@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +68,9 @@ class StateManager:
         self._observing = False
         self._watching = False
         self._next_progress = 0.0
+        self._next_due = 0.0
+        self._log_path = config.database_path().with_name(config.database_path().name + "-wal")
+        self._log_seen = (-1, -1)
 
     async def open(self) -> None:
         """Find FFmpeg, open the database, clear up after a stop. Nothing is watched yet."""
@@ -197,15 +201,25 @@ class StateManager:
         """Take in what happened, start what is due; gives the time of the next turn, in seconds of the wall clock."""
         await self._take_outcomes()
         await self._take_hints()
-        for root in await self.in_store(wishes.take, self._engine):
-            await self._roots.vouch(root)
         next_root = await self._roots.turn()
-        next_due = await self._dispatch.turn(self._roots.active())
+        if self._database_changed() or self._clock() >= self._next_due:
+            for root in await self.in_store(wishes.take, self._engine):
+                self._roots.vouch(root)
+            self._next_due = await self._dispatch.turn(self._roots.active())
         await self._cancel_void()
         await self._say()
         monotonic = self._debouncer.next_deadline()
         next_hint = self._clock() + monotonic - time.monotonic() if monotonic is not None else float("inf")
-        return min(next_due, next_root, next_hint)
+        return min(self._next_due, next_root, next_hint)
+
+    def _database_changed(self) -> bool:
+        """Tell whether anybody, we or another process, has written since this was last asked: by one stat of the log."""
+        try:
+            seen = os.stat(self._log_path)
+        except FileNotFoundError:
+            return True
+        changed, self._log_seen = (seen.st_size, seen.st_mtime_ns) != self._log_seen, (seen.st_size, seen.st_mtime_ns)
+        return changed
 
     async def _take_hints(self) -> None:
         now = time.monotonic()

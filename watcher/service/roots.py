@@ -7,6 +7,7 @@ suspended: no file of it is gone, changed or broken until it is back, or until a
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -43,7 +44,12 @@ class _Root:
     id: int
     path: bytes
     mode: str
+    identity: roots.RootIdentity | None = None
+    """What it was last recognised by."""
     suspended: str | None = None
+    """Why nothing is concluded about its files; also before the first look."""
+    was_suspended: bool = False
+    """The database says so too."""
     due_scan: float = 0.0
     """When the next whole scan is due, on the monotonic clock."""
     folders: set[bytes] = field(default_factory=set)
@@ -99,6 +105,8 @@ class Roots:
         mode = roots.choose_mode(wanted, await asyncio.to_thread(roots.file_system_type, path))
         doubted = _DOUBT in (row.suspended_because or "")
         root = _Root(row.id, path, mode, suspended=row.suspended_because or "not looked at yet", doubted=doubted)
+        root.identity = _identity(row)
+        root.was_suspended = row.suspended_because is not None
         self._roots[root.id] = root
         return root
 
@@ -154,7 +162,7 @@ class Roots:
             root.due_scan = 0.0
             log.warning("watching trouble", root=names.readable(root.path), trouble=sentence)
 
-    async def vouch(self, path: bytes) -> None:
+    def vouch(self, path: bytes) -> None:
         """Take a root as it is now, since a person says that it is right."""
         for root in self._roots.values():
             if root.path == path:
@@ -209,9 +217,12 @@ class Roots:
 
     async def _judge(self, root: _Root) -> bool:
         """Look whether a root is itself; suspend it or take it up again. Gives whether it is."""
-        row = await self._in_store(self._engine.store.root_row, root.id)
+        state = await asyncio.to_thread(roots.look, root.path)
+        same = state.identity is not None and state.identity == root.identity
+        if root.suspended is None and same and not state.empty:
+            return True
         sample = await self._in_store(self._engine.store.sample_paths, root.id)
-        health = await asyncio.to_thread(_health, root, _identity(row), sample)
+        health = await asyncio.to_thread(_health, root, sample)
         if health.suspended_because:
             if root.suspended != health.suspended_because:
                 root.suspended = health.suspended_because
@@ -219,16 +230,22 @@ class Roots:
                 await asyncio.to_thread(self._observers.remove, root.id)
                 log.warning("root suspended", root=names.readable(root.path), reason=root.suspended)
             return False
-        if health.identity != _identity(row) or row.suspended_because is not None:
+        if health.identity != root.identity or root.was_suspended:
+            root.identity = health.identity
             await self._in_store(self._accept, root.id, health.identity)
         if root.suspended is not None:
-            if row.suspended_because is not None:
-                log.info("root is back", root=names.readable(root.path))
-            await asyncio.to_thread(self._watch, root)
-            await self._recover(root)
-            root.suspended = None
-            root.due_scan = 0.0
+            await self._take_up(root)
         return True
+
+    async def _take_up(self, root: _Root) -> None:
+        """Watch a root that is itself, or is again: watch first, then clear up, then scan."""
+        if root.was_suspended:
+            log.info("root is back", root=names.readable(root.path))
+        await asyncio.to_thread(self._watch, root)
+        await self._recover(root)
+        root.suspended = None
+        root.was_suspended = False
+        root.due_scan = 0.0
 
     def _watch(self, root: _Root) -> None:
         if self._observing and root.mode == "events":
@@ -237,6 +254,7 @@ class Roots:
 
     def _suspend(self, root_id: int, why: str) -> None:
         self._engine.store.update_root(root_id, suspended_because=why, suspended_since_ms=self._engine.now_ms())
+        self._roots[root_id].was_suspended = True
 
     def _accept(self, root_id: int, identity: roots.RootIdentity) -> None:
         self._engine.store.update_root(
@@ -369,6 +387,17 @@ class Roots:
             "files_gone": state.gone_files,
             "scan_time_sec": round(time.monotonic() - began, 3),
         }
+
+
+def _health(root: _Root, sample: Sequence[bytes]) -> roots.Health:
+    """Judge a root; one that a scan has doubted is itself again when most of its known files are there. Blocking."""
+    health = roots.judge(root.path, root.identity, sample, vouched=root.vouched)
+    if health.ok and root.doubted and not root.vouched:
+        present = sum(os.path.lexists(path) for path in sample)
+        if present < len(sample) * roots.MOST:
+            return roots.Health(root.suspended or _DOUBT, root.identity)
+    root.doubted = root.doubted and not health.ok
+    return health
 
 
 def _identity(row: Any) -> roots.RootIdentity | None:

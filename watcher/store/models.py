@@ -65,7 +65,7 @@ class Root(Base):
     """A watched folder and the identity it was last seen with."""
 
     if TYPE_CHECKING:
-        id: int
+        id: Any
 
     path = BytesField(unique=True)
     device = BigIntegerField(null=True)
@@ -85,7 +85,7 @@ class Folder(Base):
     """A folder below a root; b"" is the root itself."""
 
     if TYPE_CHECKING:
-        id: int
+        id: Any
 
     root = ForeignKeyField(Root, backref="folders")
     path = BytesField()
@@ -96,6 +96,9 @@ class Folder(Base):
 
 class GroupEntry(Base):
     """A film and its siblings: same folder, same stem."""
+
+    if TYPE_CHECKING:
+        id: Any
 
     folder = ForeignKeyField(Folder)
     stem = BytesField()
@@ -108,10 +111,10 @@ class FileEntry(Base):
     """One file: its signature, its two statuses, and when it is looked at next."""
 
     if TYPE_CHECKING:
-        id: int
-        folder_id: int
-        group_id: int | None
-        made_from_id: int | None
+        id: Any
+        folder_id: Any
+        group_id: Any
+        made_from_id: Any
 
     folder = ForeignKeyField(Folder)
     name = BytesField()
@@ -188,7 +191,7 @@ class Attempt(Base):
     """A running job. The row is there from before the job starts until its process is gone."""
 
     if TYPE_CHECKING:
-        entry_id: int
+        entry_id: Any
 
     id = TextField(primary_key=True)
     entry = ForeignKeyField(FileEntry, unique=True)
@@ -216,7 +219,7 @@ class Request(Base):
     """A person's wish, from another process; read by the engine and then deleted."""
 
     if TYPE_CHECKING:
-        id: int
+        id: Any
 
     kind = TextField()
     """retry or release."""

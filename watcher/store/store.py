@@ -119,18 +119,15 @@ class StateStore:
 
     def sample_paths(self, root_id: int) -> list[bytes]:
         """Give the paths of up to 20 files that should be below a root, spread over it: by them a root is recognised."""
-        here = (Folder.root == root_id) & FileEntry.missing_since_ms.is_null()
-        low, high = (
-            FileEntry.select(fn.MIN(FileEntry.id), fn.MAX(FileEntry.id)).join(Folder).where(here).tuples().get(self._db)
-        )
-        if low is None:
-            return []
-        found = {}
-        for step in range(_SAMPLE):
-            at = low + (high - low) * step // _SAMPLE
-            first = self.run(self.entry_query().where(here, FileEntry.id >= at).order_by(FileEntry.id).limit(1))
-            found.update({entry.id: entry.path for entry in first})
-        return list(found.values())
+        root = self.root_row(root_id).path.rstrip(b"/")
+        folders = self.sql("SELECT id, path FROM folder WHERE root_id = ?", (root_id,)).fetchall()
+        chosen = folders[:: max(1, len(folders) // _SAMPLE)]
+        each = max(1, _SAMPLE // max(1, len(chosen)))
+        found = []
+        for folder_id, path in chosen:
+            for (name,) in self.sql(_PRESENT, (folder_id, each)):
+                found.append(b"/".join(part for part in (root, path, name) if part or part is root))
+        return found[:_SAMPLE]
 
     def count_entries(self, root_id: int) -> int:
         """Count the entries of a root, gone ones too."""
@@ -323,6 +320,7 @@ class StateStore:
 
 
 _SAMPLE = 20
+_PRESENT = "SELECT name FROM file_entry WHERE folder_id = ? AND missing_since_ms IS NULL LIMIT ?"
 _FAR_FUTURE_MS = 2**62
 # CROSS JOIN and INDEXED BY hold SQLite to walking one partial index in order, whatever its statistics say.
 _DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_entry_due_{0}
