@@ -43,7 +43,11 @@ class Inotify:
 
     def __init__(self) -> None:
         self._fd = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
-        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError:
+            os.close(self._fd)
+            raise
         self._open = threading.Lock()
         """Held while the wake descriptor is written or closed: its number may be another file's the moment after."""
         self._closed = False
