@@ -1,0 +1,190 @@
+"""Every setting of the program, with its type, its limits and its default. Where values come from is `sources`' business."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from watcher.rules import names
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _no_truth_for_numbers(value: object, info: ValidationInfo) -> object:
+    # pydantic takes true for 1: "stable_wait_sec = false" would mean no waiting at all.
+    if isinstance(value, bool) and info.field_name not in _TRUTHS:
+        raise ValueError("true and false are no values for it")
+    return value
+
+
+_TRUTHS = frozenset({"integrity_quick_mode", "untagged_is_english", "default_track"})
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _numbers = field_validator("*", mode="before")(_no_truth_for_numbers)
+
+
+class WatchSettings(_Table):
+    """One watched folder: a `[[watch]]` table."""
+
+    path: Path
+    mode: Literal["auto", "events", "poll"] = "auto"
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return Path(os.path.abspath(path.expanduser()))  # not resolve(): the name the person gave is the one they know
+
+
+class IntegritySettings(_Table):
+    """How files are checked."""
+
+    at_once: Count = 1
+    threads: Count = 2
+    tolerate_lines: Annotated[int, Field(ge=0)] = 2
+
+
+class AudioSettings(_Table):
+    """Which stereo track is made, and how."""
+
+    at_once: Count = 1
+    threads: Count = 2
+    untagged_is_english: bool = False
+    bitrate_kbps: Annotated[int, Field(ge=64, le=512)] = 192
+    dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
+    default_track: bool = False
+
+
+class FFmpegSettings(_Table):
+    """Where FFmpeg is; "" looks in PATH, then in the bundled wheels."""
+
+    ffmpeg: str = ""
+    ffprobe: str = ""
+
+
+class StateConfig(BaseSettings):
+    """Every setting of the program. `config.example.toml` explains each with unit and reason.
+
+    Built by `load` for the command line, or directly, `StateConfig(stable_wait_sec=5)`, by a program that brings its
+    own values. Raises pydantic's ValidationError when built directly, SettingsError from `load`.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="WATCHER_", env_nested_delimiter="__")
+
+    storage_url: str = ""
+    stable_wait_sec: Seconds = 60
+    settle_sec: Seconds = 2
+    debounce_quiet_sec: Seconds = 0.5
+    debounce_at_most_sec: Seconds = 5
+    backoff_step_sec: Annotated[float, Field(gt=0)] = 30
+    backoff_max_sec: Annotated[float, Field(gt=0)] = 600
+    quarantine_threshold: Count = 5
+    batch_size: Count = 100
+    loop_interval_sec: Annotated[float, Field(gt=0)] = 10
+    scan_interval_sec: Annotated[float, Field(gt=0)] = 3600
+    poll_interval_sec: Annotated[float, Field(gt=0)] = 30
+    max_scan_depth: Count = 32
+    gone_at_once_percent: Annotated[float, Field(gt=0, le=100)] = 50
+    integrity_quick_mode: bool = False
+    duplicates: Literal["skip", "process"] = "skip"
+    keep_processed_days: Annotated[float, Field(ge=0)] = 60
+    max_state_entries: Count = 10_000
+    extensions: tuple[str, ...] = tuple(sorted(ext.decode() for ext in names.DEFAULT_EXTENSIONS))
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    min_size_bytes: Annotated[int, Field(ge=0)] = 0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "pretty", "json"] = "auto"
+    watch: tuple[WatchSettings, ...] = ()
+    integrity: IntegritySettings = IntegritySettings()
+    audio: AudioSettings = AudioSettings()
+    ffmpeg: FFmpegSettings = FFmpegSettings()
+
+    _numbers = field_validator("*", mode="before")(_no_truth_for_numbers)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("extensions")
+    @classmethod
+    def _with_dot(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple("." + ext.lower().lstrip(".") for ext in value)
+
+    @field_validator("storage_url")
+    @classmethod
+    def _sqlite(cls, value: str) -> str:
+        if value and "://" in value and not value.startswith("sqlite:///"):
+            raise ValueError("only SQLite is supported: a path, or sqlite:///relative.db or sqlite:////absolute.db")
+        return value
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # the sources it does not name are those it does not want
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings hands it in by this name
+        init_settings: PydanticBaseSettingsSource,
+        **_: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor only: `load` reads the other sources, so that it can tell them apart."""
+        return (init_settings,)
+
+    def name_rules(self) -> names.NameRules:
+        """Give the rules that decide which names are films."""
+        return names.NameRules(
+            extensions=frozenset(ext.encode() for ext in self.extensions),
+            min_size_bytes=self.min_size_bytes,
+            include=tuple(pattern.encode() for pattern in self.include),
+            exclude=tuple(pattern.encode() for pattern in self.exclude),
+        )
+
+    def database_path(self) -> Path:
+        """Give the database file: `storage_url`, else in STATE_DIRECTORY (systemd), else in the user's state folder."""
+        if self.storage_url:
+            return Path(os.path.abspath(os.path.expanduser(self.storage_url.removeprefix("sqlite:///"))))
+        folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0] or platformdirs.user_state_dir("watcher")
+        return Path(folder) / "watcher.db"
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "watch": WatchSettings,
+    "integrity": IntegritySettings,
+    "audio": AudioSettings,
+    "ffmpeg": FFmpegSettings,
+}
+"""The settings that are tables, `watch` being a list of them."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "production": {},
+    # Short waits and a full log, to see a file go all the way while one looks on.
+    "development": {
+        "stable_wait_sec": 5,
+        "backoff_step_sec": 5,
+        "loop_interval_sec": 2,
+        "batch_size": 10,
+        "log_level": "debug",
+    },
+}
+
+
+def flat(config: StateConfig) -> dict[str, Any]:
+    """Give every setting as `key` or `table.key` with its JSON-ready value, in the order of the class."""
+    rows: dict[str, Any] = {}
+    for key in type(config).model_fields:
+        value = getattr(config, key)
+        if isinstance(value, BaseModel):
+            rows.update({f"{key}.{inner}": getattr(value, inner) for inner in type(value).model_fields})
+        elif key == "watch":
+            # Not by pydantic: a folder's name may hold bytes that are no UTF-8, which its serialiser refuses.
+            rows[key] = [{"path": names.to_json(os.fsencode(item.path))[0], "mode": item.mode} for item in value]
+        else:
+            rows[key] = list(value) if isinstance(value, tuple) else value
+    return rows
