@@ -242,3 +242,31 @@ def test_each_earlier_schema_is_brought_up_to_date(tmp_path):
         database.close()
         StateStore(path).close()
         assert schema(path) == schema(tmp_path / "new.db")
+
+
+def test_a_root_around_a_known_one_takes_its_files_over(store):
+    (entry,) = put(store, b"a.mkv", folder=b"x/y", root=b"/films/inner")
+    root = store.root_at(b"/films")
+    found = store.entry_at(b"/films/inner/x/y/a.mkv")
+    assert (found.id, found.folder.root.id, found.folder.path) == (entry.id, root.id, b"inner/x/y")
+
+
+def test_a_root_inside_a_known_one_takes_its_own_files_and_no_others(store):
+    inside, outside, similar = (
+        put(store, b"a.mkv", folder=folder)[0] for folder in (b"inner/x", b"other", b"inner2")
+    )
+    root = store.root_at(b"/films/inner")
+    assert store.entry(inside.id).path == b"/films/inner/x/a.mkv"
+    assert store.entry(inside.id).folder.root.id == root.id
+    assert store.entry(outside.id).folder.root.path == store.entry(similar.id).folder.root.path == b"/films"
+
+
+def test_the_sample_of_a_root_is_spread_and_names_only_files_that_should_be_there(store):
+    for number in range(40):
+        put(store, b"a.mkv", b"gone.mkv", folder=b"%d" % number)
+        store.update_entry(store.entry_at(b"/films/%d/gone.mkv" % number), missing_since_ms=1)
+    sample = store.sample_paths(store.root_at(b"/films").id)
+    assert len(sample) == 20
+    assert all(path.endswith(b"/a.mkv") and store.entry_at(path) for path in sample)
+    put(store, b"top.mkv", root=b"/top")
+    assert store.sample_paths(store.root_at(b"/top").id) == [b"/top/top.mkv"]

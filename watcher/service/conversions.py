@@ -14,6 +14,7 @@ from watcher.errors import ConversionFailed
 from watcher.media import replace, stereo
 from watcher.media.probe import Probe
 from watcher.rules import audio, groups
+from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service.engine import LEASE_MARGIN_SEC
 from watcher.service.jobs import JobSpec, new_attempt_id
@@ -21,7 +22,6 @@ from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
     from watcher.config import StateConfig
-    from watcher.rules.signature import Signature
     from watcher.service.engine import Engine
     from watcher.service.jobs import Failed
     from watcher.store.models import FileEntry
@@ -137,8 +137,8 @@ class Conversions:
         """Record that the result stands under its name: the film CONVERTED with its new signature, the sidecar known."""
         attempt = self._store.attempt(attempt_id)
         entry = self._engine.end_attempt(attempt_id)
-        if attempt is None or entry is None:
-            return
+        if attempt is None or entry is None or not entry.signature.same_content(Signature(**attempt.source)):
+            return  # somebody put another film there since: it is seen as news
         self._store.put_finding(entry.id, proof=attempt.proof)
         beside = attempt.target is not None and attempt.target != entry.path
         changes = {} if beside else signature_columns(final)

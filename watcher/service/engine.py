@@ -204,7 +204,9 @@ class Engine:
     def settle(self, entry: FileEntry, seen: Observation) -> planner.Action:
         """Plan for one due entry and carry out what needs no long work; gives the action for the rest."""
         now = self.clock()
-        known = Settling(entry.signature, entry.quiet_since_ms / 1000, cast("Evidence", entry.evidence), entry.longest_gap_ms / 1000)
+        known = Settling(
+            entry.signature, entry.quiet_since_ms / 1000, cast("Evidence", entry.evidence), entry.longest_gap_ms / 1000
+        )
         has_probe = entry.integrity_status is IntegrityStatus.COMPLETE and bool(self.store.finding(entry.id).probe)
         due = planner.Due(entry.integrity_status, entry.processed_status, known, has_probe)
         action = planner.plan(due, seen, self.waiting, now)

@@ -26,7 +26,7 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, last] if not pretty else [*shared, last],
+        processors=[*shared, last] if pretty else [*shared, structlog.processors.format_exc_info, _in_order, last],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
@@ -38,3 +38,9 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _in_order(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Put first what a person reads first."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event", "path") if key in event}
+    return {**first, **event}

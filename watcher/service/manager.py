@@ -101,6 +101,7 @@ class StateManager:
         """Stop everything: jobs are cancelled, their processes gone, the database closed."""
         if not self._opened:
             self._thread.shutdown()
+            self._notifier.close()
             return
         self._opened = False
         self._notifier.stopping()
@@ -244,12 +245,15 @@ class StateManager:
         self._wake.set()
 
     async def _take_outcomes(self) -> None:
+        for task in [task for task in self._landings if task.done()]:
+            self._landings.discard(task)
+            task.result()
         outcomes, self._outcomes = self._outcomes, []
         for outcome in outcomes:
             if isinstance(outcome, Made):
                 task = asyncio.create_task(self._land(outcome))
                 self._landings.add(task)
-                task.add_done_callback(self._landed)
+                task.add_done_callback(lambda _: self._wake.set())
             elif outcome.spec.temp is not None and isinstance(outcome, Failed):
                 await self.in_store(self._in_turn, self._conversions.failed, outcome)
             elif isinstance(outcome, Checked):
@@ -263,11 +267,6 @@ class StateManager:
 
     async def _land(self, outcome: Made) -> None:
         await landing.land(outcome, self._conversions, partial(self.in_store, self._in_turn))
-
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._landings.discard(task)
-        task.result()
-        self._wake.set()
 
     async def _cancel_void(self) -> None:
         for attempt in await self.in_store(self._engine.take_cancels):

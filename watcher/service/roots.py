@@ -370,12 +370,14 @@ class Roots:
 
     async def discover(self, path: bytes, on_progress: Callable[[int], None] | None) -> dict[str, Any]:
         """Scan one folder as a root, once. Raises RootError when it cannot be."""
-        root = await self._take_on(path, "poll")
+        top, below = await self._in_store(self._root_around, path)
+        known = next((each for each in self._roots.values() if each.path == top), None)
+        root = known or await self._take_on(top, "poll")
         began = time.monotonic()
         if not await self._judge(root):
             raise RootError(f"{names.readable(path)}: {root.suspended}")
         before = await self._in_store(self._engine.store.count_entries, root.id)
-        state = await self.scan_once(root, b"", on_progress)
+        state = await self.scan_once(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
         root.due_scan = float("inf")
@@ -387,6 +389,15 @@ class Roots:
             "files_gone": state.gone_files,
             "scan_time_sec": round(time.monotonic() - began, 3),
         }
+
+    def _root_around(self, path: bytes) -> tuple[bytes, bytes]:
+        """Give the known root that a folder lies in, and the folder relative to it; a folder in none is its own root."""
+        for row in self._engine.store.roots():
+            if path == row.path:
+                return path, b""
+            if path.startswith(row.path.rstrip(b"/") + b"/"):
+                return row.path, path[len(row.path.rstrip(b"/")) + 1 :]
+        return path, b""
 
 
 def _health(root: _Root, sample: Sequence[bytes]) -> roots.Health:

@@ -90,9 +90,25 @@ class StateStore:
     # --- roots and folders
 
     def root_at(self, path: bytes) -> Root:
-        """Give the row of a root, made if it is new."""
-        self.run(Root.insert(path=path).on_conflict_ignore())
+        """Give the row of a root, made if it is new: then files known below another root, that lie in it, become its own."""
+        with self.transaction():
+            if self.run(Root.insert(path=path).on_conflict_ignore().as_rowcount()):
+                self._rehome(Root.select().where(Root.path == path).get(self._db))
         return Root.select().where(Root.path == path).get(self._db)
+
+    def _rehome(self, root: Root) -> None:
+        """Take over the folders of roots inside this one, and of a root around it those that lie in this one."""
+        here = root.path.rstrip(b"/") + b"/"
+        for other in self.roots():
+            there = other.path.rstrip(b"/") + b"/"
+            if other.id == root.id or not (here.startswith(there) or there.startswith(here)):
+                continue
+            for folder, path in self.sql("SELECT id, path FROM folder WHERE root_id = ?", (other.id,)).fetchall():
+                absolute = there + path
+                if (absolute.rstrip(b"/") + b"/").startswith(here):
+                    relative = absolute[len(here) :].rstrip(b"/")
+                    self.sql("UPDATE folder SET root_id = ?, path = ? WHERE id = ?", (root.id, relative, folder))
+        self._folders.clear()
 
     def roots(self) -> list[Root]:
         """Give every root ever watched."""
