@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "store": {"store", "rules", "errors"},
     "media": {"media", "rules", "errors"},
     "service": {"service", "watch", "store", "media", "rules", "errors", "config"},
-    "config": {"rules", "errors"},
+    "config": {"config", "rules", "errors"},
     "errors": set(),
 }
 NO_WORLD = {"os", "time", "asyncio", "threading", "subprocess", "sqlite3", "peewee", "watchdog", "random", "pathlib"}
