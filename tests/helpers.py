@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from watcher.config import StateConfig
 from watcher.rules.signature import Signature
+from watcher.service.checks import Checks
 from watcher.service.engine import Engine
 from watcher.service.intake import Intake, Sighting
 from watcher.store.store import StateStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Clock:
@@ -35,6 +39,7 @@ class Bench:
         self.clock = Clock()
         self.store = StateStore(folder / "watcher.db")
         self.engine = Engine(self.store, StateConfig(**settings), random.Random(1), self.clock)
+        self.checks = Checks(self.engine)
         self.intake = Intake(self.engine)
         self.root_id = self.store.root_at(os.fsencode(self.root)).id
 

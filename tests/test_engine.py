@@ -23,9 +23,9 @@ def film(bench):
 
 def check(bench, name, verdict):
     with bench.engine.turn():
-        spec = bench.engine.start_check(bench.entry(name), "test")
+        spec = bench.checks.begin(bench.entry(name), "test")
     with bench.engine.turn():
-        bench.engine.checked(Checked(spec, verdict, {"format": {}}))
+        bench.checks.ended(Checked(spec, verdict, {"format": {}}))
     return bench.entry(name)
 
 
@@ -35,7 +35,7 @@ def wait_sec(bench, entry):
 
 def test_a_started_check_is_leased_and_has_an_attempt(bench, film):
     with bench.engine.turn():
-        spec = bench.engine.start_check(bench.entry(film), "quiet")
+        spec = bench.checks.begin(bench.entry(film), "quiet")
     entry = bench.entry(film)
     assert entry.integrity_status is I.PENDING
     assert wait_sec(bench, entry) == pytest.approx(spec.lease_sec, abs=0.01)
@@ -78,11 +78,11 @@ def test_what_is_no_film_is_ignored_with_the_reason_and_never_looked_at_again(be
 
 def test_an_outcome_that_comes_after_the_file_changed_is_dropped(bench, film):
     with bench.engine.turn():
-        spec = bench.engine.start_check(bench.entry(film), "quiet")
+        spec = bench.checks.begin(bench.entry(film), "quiet")
     bench.write(film, b"changed")
     bench.see(film)
     with bench.engine.turn():
-        bench.engine.checked(Checked(spec, WHOLE, None))
+        bench.checks.ended(Checked(spec, WHOLE, None))
     assert bench.entry(film).integrity_status is I.UNKNOWN
     assert bench.store.attempts() == []
 
@@ -110,8 +110,8 @@ def test_a_turn_that_fails_logs_nothing_and_writes_nothing(bench, film, capsys):
 
 def test_a_check_that_a_stop_interrupted_is_given_back(bench, film):
     with bench.engine.turn():
-        bench.engine.start_check(bench.entry(film), "quiet")
-    bench.engine.recover_checks()
+        bench.checks.begin(bench.entry(film), "quiet")
+    bench.checks.recover()
     entry = bench.entry(film)
     assert entry.integrity_status is I.UNKNOWN
     assert wait_sec(bench, entry) == 0

@@ -144,7 +144,7 @@ def test_a_change_under_a_running_check_cancels_it_and_nothing_starts_until_its_
     bench.write("a.mkv")
     bench.see("a.mkv")
     with bench.engine.turn():
-        spec = bench.engine.start_check(bench.entry("a.mkv"), "quiet")
+        spec = bench.checks.begin(bench.entry("a.mkv"), "quiet")
     bench.write("a.mkv", b"changed meanwhile")
     bench.see("a.mkv")
     assert bench.engine.take_cancels() == [spec.attempt_id]

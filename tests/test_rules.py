@@ -99,7 +99,7 @@ class Histories(RuleBasedStateMachine):
             with self.bench.engine.turn():
                 action = self.bench.engine.settle(entry, seen)
                 if isinstance(action, planner.Check):
-                    spec = self.bench.engine.start_check(entry, action.why)
+                    spec = self.bench.checks.begin(entry, action.why)
                     self.jobs[spec.attempt_id] = spec
                 elif isinstance(action, planner.Convert):
                     self.bench.engine.move(entry, "has_stereo", next_at=None)
@@ -110,7 +110,7 @@ class Histories(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from(sorted(self.jobs)))
         spec = self.jobs.pop(attempt)
         with self.bench.engine.turn():
-            self.bench.engine.checked(Checked(spec, verdict, {"format": {"format_name": "x"}}))
+            self.bench.checks.ended(Checked(spec, verdict, {"format": {"format_name": "x"}}))
 
     @rule()
     def crash(self):
@@ -120,7 +120,7 @@ class Histories(RuleBasedStateMachine):
         self.bench = Bench(self.folder, quarantine_threshold=3)
         self.bench.clock = self.bench.engine.clock = clock
         self.jobs = {}
-        self.bench.engine.recover_checks()
+        self.bench.checks.recover()
 
     # --- what must always hold
 

@@ -252,9 +252,7 @@ def test_a_root_around_a_known_one_takes_its_files_over(store):
 
 
 def test_a_root_inside_a_known_one_takes_its_own_files_and_no_others(store):
-    inside, outside, similar = (
-        put(store, b"a.mkv", folder=folder)[0] for folder in (b"inner/x", b"other", b"inner2")
-    )
+    inside, outside, similar = (put(store, b"a.mkv", folder=folder)[0] for folder in (b"inner/x", b"other", b"inner2"))
     root = store.root_at(b"/films/inner")
     assert store.entry(inside.id).path == b"/films/inner/x/a.mkv"
     assert store.entry(inside.id).folder.root.id == root.id

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from watcher.rules.stability import Observation
+    from watcher.service.checks import Checks
     from watcher.service.conversions import Conversions
     from watcher.service.engine import Engine
     from watcher.service.executor import Executor
@@ -30,9 +31,15 @@ class Dispatch:
     """Takes due entries of the active roots, plans each, and submits what is long work."""
 
     def __init__(
-        self, engine: Engine, conversions: Conversions, pool: Executor, in_store: Callable[..., Awaitable[Any]]
+        self,
+        engine: Engine,
+        checks: Checks,
+        conversions: Conversions,
+        pool: Executor,
+        in_store: Callable[..., Awaitable[Any]],
     ) -> None:
         self._engine = engine
+        self._checks = checks
         self._conversions = conversions
         self._pool = pool
         self._in_store = in_store
@@ -80,7 +87,7 @@ class Dispatch:
                 return None
             action = self._engine.settle(entry, seen)
             if isinstance(action, planner.Check):
-                return self._engine.start_check(entry, action.why)
+                return self._checks.begin(entry, action.why)
             if isinstance(action, planner.Convert):
                 return self._conversions.begin(entry)
         return None

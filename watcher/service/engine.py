@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from watcher.media import integrity
 from watcher.rules import machine, names, planner, stability
 from watcher.rules.stability import Evidence, Observation, Settling, Waiting
-from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus, Reason
-from watcher.service.jobs import JobSpec, new_attempt_id
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
 
     from watcher.config import StateConfig
     from watcher.rules.signature import Signature
-    from watcher.rules.verdict import Verdict
-    from watcher.service.jobs import Checked
+    from watcher.service.jobs import JobSpec
     from watcher.store.models import Attempt, FileEntry
     from watcher.store.store import StateStore
 
@@ -233,16 +230,7 @@ class Engine:
         )
         return self.clock() + wait
 
-    # --- checks
-
-    def start_check(self, entry: FileEntry, why: str) -> JobSpec:
-        """Move an entry to PENDING under a lease and give the job that checks it."""
-        lease = integrity.time_limit_sec(entry.size_bytes, None) + LEASE_MARGIN_SEC
-        mode = Mode.QUICK if self.config.integrity_quick_mode else Mode.FULL
-        spec = JobSpec(new_attempt_id(), entry.id, "check", entry.path, entry.signature, lease, mode=mode)
-        self.move(entry, "check_started", reason=why, next_at=self.clock() + lease)
-        self.begin_attempt(spec)
-        return spec
+    # --- attempts
 
     def begin_attempt(self, spec: JobSpec) -> None:
         """Write the row that says that this job runs."""
@@ -257,50 +245,6 @@ class Engine:
             target=spec.target,
             temp=spec.temp,
         )
-
-    def checked(self, outcome: Checked) -> None:
-        """Write a verdict, if the attempt still stands and the file is still the one it speaks of."""
-        entry = self.end_attempt(outcome.spec.attempt_id)
-        if entry is None or entry.integrity_status is not IntegrityStatus.PENDING:
-            return
-        verdict = outcome.verdict
-        self.store.put_finding(entry.id, verdict=verdict.to_dict(), probe=outcome.probe)
-        reason = str(verdict.reason or "")
-        failures = entry.failures_in_row + 1
-        match verdict.status:
-            case IntegrityStatus.COMPLETE:
-                self.move(entry, "check_passed", next_at=self.clock(), failures_in_row=0, incomplete_in_row=0)
-            case IntegrityStatus.INCOMPLETE:
-                self._check_failed(entry, verdict, failures)
-            case _:
-                soon = verdict.reason is Reason.CHANGED_WHILE_CHECKING
-                look_at = self.first_look(self.clock(), "closed") if soon else self.backoff(failures)
-                changes = {"failures_in_row": failures, "waits_for": f"another try: {verdict.sentence()}"}
-                self.move(entry, "check_undecided", reason=reason, next_at=look_at, **changes)
-
-    def _check_failed(self, entry: FileEntry, verdict: Verdict, failures: int) -> None:
-        reason = str(verdict.reason or "")
-        times = entry.incomplete_in_row + 1
-        counts = {"failures_in_row": failures, "incomplete_in_row": times}
-        if verdict.reason is Reason.NOT_MEDIA:
-            self.move(entry, "check_failed", reason=reason, next_at=None, **counts)
-            if machine.may(entry.processed_status, "ignored"):
-                self.move(entry, "ignored", reason=reason, next_at=None)
-        elif times >= self.config.quarantine_threshold:
-            self.move(entry, "check_failed", reason=reason, next_at=None, **counts)
-            self.move(entry, "gave_up", reason=reason, next_at=None)
-        else:
-            changes = {**counts, "waits_for": f"another look: {verdict.sentence()}"}
-            self.move(entry, "check_failed", reason=reason, next_at=self.backoff(failures), **changes)
-
-    def recover_checks(self) -> None:
-        """Give back the checks that a stop has interrupted: nobody runs them, and they left nothing on disk."""
-        for attempt in self.store.attempts():
-            if attempt.kind == "check":
-                with self.turn():
-                    entry = self.end_attempt(attempt.id)
-                    if entry is not None and entry.integrity_status is IntegrityStatus.PENDING:
-                        self.move(entry, "lease_expired", reason="the service was stopped", next_at=self.clock())
 
     def write_progress(self, running: dict[str, float]) -> None:
         """Write down how far the running jobs are, for those who read the database."""

@@ -21,6 +21,7 @@ import structlog
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
 from watcher.service import hints, landing, wishes
+from watcher.service.checks import Checks
 from watcher.service.conversions import Conversions
 from watcher.service.dispatch import Dispatch
 from watcher.service.engine import Engine
@@ -80,6 +81,7 @@ class StateManager:
         self._store: StateStore = await self.in_store(StateStore, self.config.database_path())
         self._opened = True
         self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret
+        self._checks = Checks(self._engine)
         self._conversions = Conversions(self._engine)
         self._intake = Intake(self._engine)
         self._observers = Observers(self.wake)
@@ -89,9 +91,9 @@ class StateManager:
         self._roots = Roots(self._engine, self._conversions, self._intake, self._observers, self.in_store, self.wake)
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
         self._pool = LocalPool(slots, Worker(tools, self.config).do, self._ended)
-        self._dispatch = Dispatch(self._engine, self._conversions, self._pool, self.in_store)
+        self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
-        await self.in_store(self._engine.recover_checks)
+        await self.in_store(self._checks.recover)
 
     async def in_store(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run a call in the store's thread and give its result."""
@@ -257,7 +259,7 @@ class StateManager:
             elif outcome.spec.temp is not None and isinstance(outcome, Failed):
                 await self.in_store(self._in_turn, self._conversions.failed, outcome)
             elif isinstance(outcome, Checked):
-                await self.in_store(self._in_turn, self._engine.checked, outcome)
+                await self.in_store(self._in_turn, self._checks.ended, outcome)
             else:
                 await self.in_store(self._in_turn, self._conversions.void, outcome.spec.attempt_id)
 

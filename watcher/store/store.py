@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
-
-from peewee import fn
+from typing import TYPE_CHECKING, Any
 
 from watcher.errors import LostRace
 from watcher.store import connection
 from watcher.store.models import (
     Attempt,
     FileEntry,
-    Finding,
     Folder,
     GroupEntry,
     Request,
     Root,
 )
+from watcher.store.root_rows import RootRows
+from watcher.store.work_rows import WorkRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    from peewee import Query
 
     from watcher.rules.signature import Signature
     from watcher.rules.statuses import Status
@@ -42,124 +38,8 @@ NewEntry = tuple[int, bytes, RawSignature, str]
 """(folder id, name, signature, evidence)"""
 
 
-class StateStore:
+class StateStore(RootRows, WorkRows):
     """The database of one watcher. A context manager; `read_only` opens an existing one beside a running service."""
-
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
-        self._lock: connection.WriterLock | None = None
-        if read_only:
-            self._db = connection.open_for_reading(path)
-        else:
-            self._db, self._lock = connection.open_for_writing(path)
-        self._folders: dict[tuple[int, bytes], int] = {}
-
-    def close(self) -> None:
-        """Close the database and let the next writer in. Safe to call twice."""
-        self._db.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Write all of what is done inside, or nothing."""
-        folders = dict(self._folders) if not self._db.in_transaction() else None
-        try:
-            with self._db.atomic("IMMEDIATE") if folders is not None else self._db.atomic():
-                yield
-        except BaseException:
-            if folders is not None:
-                self._folders = folders  # ids handed out inside are gone with the transaction
-            raise
-
-    def run(self, query: Query) -> Any:
-        """Run a Peewee query on this store's connection."""
-        return query.execute(self._db)
-
-    def sql(self, text: str, values: Sequence[object] = ()) -> Any:
-        """Run plain SQL where Peewee's 250 us a statement would be the cost that counts; gives the cursor."""
-        return self._db.execute_sql(text, values)
-
-    # --- roots and folders
-
-    def root_at(self, path: bytes) -> Root:
-        """Give the row of a root, made if it is new: then files known below another root, that lie in it, become its own."""
-        with self.transaction():
-            if self.run(Root.insert(path=path).on_conflict_ignore().as_rowcount()):
-                self._rehome(Root.select().where(Root.path == path).get(self._db))
-        return Root.select().where(Root.path == path).get(self._db)
-
-    def _rehome(self, root: Root) -> None:
-        """Take over the folders of roots inside this one, and of a root around it those that lie in this one."""
-        here = root.path.rstrip(b"/") + b"/"
-        for other in self.roots():
-            there = other.path.rstrip(b"/") + b"/"
-            if other.id == root.id or not (here.startswith(there) or there.startswith(here)):
-                continue
-            for folder, path in self.sql("SELECT id, path FROM folder WHERE root_id = ?", (other.id,)).fetchall():
-                absolute = there + path
-                if (absolute.rstrip(b"/") + b"/").startswith(here):
-                    relative = absolute[len(here) :].rstrip(b"/")
-                    self.sql("UPDATE folder SET root_id = ?, path = ? WHERE id = ?", (root.id, relative, folder))
-        self._folders.clear()
-
-    def roots(self) -> list[Root]:
-        """Give every root ever watched."""
-        return list(self.run(Root.select().order_by(Root.path)))
-
-    def root_row(self, root_id: int) -> Root:
-        """Give a root by id."""
-        return Root.select().where(Root.id == root_id).get(self._db)
-
-    def update_root(self, root_id: int, **changes: Any) -> None:
-        """Write columns of a root."""
-        self.run(Root.update(**changes).where(Root.id == root_id))
-
-    def folder_id(self, root_id: int, path: bytes) -> int:
-        """Give the id of a folder below a root, made if it is new."""
-        key = (root_id, path)
-        if key not in self._folders:
-            self.sql("INSERT OR IGNORE INTO folder (root_id, path) VALUES (?, ?)", key)
-            row = self.sql("SELECT id FROM folder WHERE root_id = ? AND path = ?", key).fetchone()
-            if len(self._folders) > 50_000:
-                self._folders.clear()
-            self._folders[key] = row[0]
-        return self._folders[key]
-
-    def sample_paths(self, root_id: int) -> list[bytes]:
-        """Give the paths of up to 20 files that should be below a root, spread over it: by them a root is recognised."""
-        root = self.root_row(root_id).path.rstrip(b"/")
-        folders = self.sql("SELECT id, path FROM folder WHERE root_id = ?", (root_id,)).fetchall()
-        chosen = folders[:: max(1, len(folders) // _SAMPLE)]
-        each = max(1, _SAMPLE // max(1, len(chosen)))
-        found = []
-        for folder_id, path in chosen:
-            for (name,) in self.sql(_PRESENT, (folder_id, each)):
-                found.append(b"/".join(part for part in (root, path, name) if part or part is root))
-        return found[:_SAMPLE]
-
-    def count_entries(self, root_id: int) -> int:
-        """Count the entries of a root, gone ones too."""
-        return int(FileEntry.select().join(Folder).where(Folder.root == root_id).count(self._db))
-
-    def unsettled(self, root_ids: Sequence[int]) -> int:
-        """Count the entries of these roots that are still to be looked at for the first time, or to be processed."""
-        new = (FileEntry.integrity_status.in_(("unknown", "pending"))) | (
-            (FileEntry.integrity_status == "complete") & (FileEntry.processed_status == "new")
-        )
-        query = (
-            FileEntry.select().join(Folder).where(Folder.root.in_(root_ids), FileEntry.next_check_at_ms.is_null(False))
-        )
-        return int(query.where(new).count(self._db))
-
-    # --- entries
 
     def insert_entries(self, entries: Iterable[NewEntry], now_ms: int, next_check_at_ms: dict[str, int]) -> None:
         """Insert new files, UNKNOWN and NEW; `next_check_at_ms` maps evidence to the time of the first look."""
@@ -275,59 +155,6 @@ class StateStore:
         self.run(FileEntry.update(made_from=None).where(FileEntry.made_from.in_(old)))
         return int(self.run(FileEntry.delete().where(FileEntry.id.in_(old))))
 
-    # --- findings
-
-    def finding(self, entry_id: int) -> Finding:
-        """Give what was found out about an entry; an empty one when nothing was."""
-        found = self.run(Finding.select().where(Finding.entry == entry_id))
-        return found[0] if found else Finding(entry=entry_id)
-
-    def put_finding(self, entry_id: int, **columns: Any) -> None:
-        """Write some columns of an entry's finding; the others stay."""
-        insert = Finding.insert(entry=entry_id, **columns)
-        self.run(insert.on_conflict(conflict_target=[Finding.entry], update=columns))
-
-    # --- attempts and requests
-
-    def begin_attempt(self, **columns: Any) -> None:
-        """Write the row of a job that is about to start."""
-        self.run(Attempt.insert(**columns))
-
-    def update_attempt(self, attempt_id: str, **columns: Any) -> None:
-        """Write columns of a running attempt."""
-        self.run(Attempt.update(**columns).where(Attempt.id == attempt_id))
-
-    def end_attempt(self, attempt_id: str) -> None:
-        """Delete the row of a job whose process is gone."""
-        self.run(Attempt.delete().where(Attempt.id == attempt_id))
-
-    def attempt(self, attempt_id: str) -> Attempt | None:
-        """Give one attempt by id."""
-        found = self.run(Attempt.select().where(Attempt.id == attempt_id))
-        return found[0] if found else None
-
-    def attempt_of(self, entry_id: int) -> Attempt | None:
-        """Give the attempt that runs for an entry."""
-        found = self.run(Attempt.select().where(Attempt.entry == entry_id))
-        return found[0] if found else None
-
-    def conversions_of(self, root_id: int) -> list[tuple[Attempt, bytes]]:
-        """Give the conversions on record for the films of a root, each with the film's path."""
-        query = Attempt.select().join(FileEntry).join(Folder).where(Attempt.kind == "convert", Folder.root == root_id)
-        return [(attempt, entry.path) for attempt in self.run(query) if (entry := self.entry(attempt.entry_id))]
-
-    def attempts(self) -> list[Attempt]:
-        """Give all attempts, the oldest first."""
-        return list(self.run(Attempt.select().order_by(Attempt.started_at_ms)))
-
-    def requests(self) -> list[Request]:
-        """Give the wishes not yet read, in the order they were made."""
-        return list(self.run(Request.select().order_by(Request.id)))
-
-    def end_request(self, request_id: int) -> None:
-        """Delete a wish that was carried out or refused."""
-        self.run(Request.delete().where(Request.id == request_id))
-
     # --- upkeep
 
     def checkpoint(self) -> None:
@@ -335,8 +162,6 @@ class StateStore:
         self.sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-_SAMPLE = 20
-_PRESENT = "SELECT name FROM file_entry WHERE folder_id = ? AND missing_since_ms IS NULL LIMIT ?"
 _FAR_FUTURE_MS = 2**62
 # CROSS JOIN and INDEXED BY hold SQLite to walking one partial index in order, whatever its statistics say.
 _DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_entry_due_{0}
@@ -375,6 +200,3 @@ def add_request(database: Path, kind: str, path: bytes, at_ms: int) -> None:
         writer.close()
 
 
-def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
-    """Give an absolute path as bytes, without following links: the last name is the entry's own."""
-    return os.fsencode(os.path.abspath(os.fsdecode(path)))

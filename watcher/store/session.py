@@ -1,0 +1,60 @@
+"""The session: one open database, its transactions, and the two ways to ask it something."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from watcher.store import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from peewee import Query
+
+
+class Session:
+    """An open database. A context manager; `read_only` opens an existing one beside a running service."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._lock: connection.WriterLock | None = None
+        if read_only:
+            self._db = connection.open_for_reading(path)
+        else:
+            self._db, self._lock = connection.open_for_writing(path)
+        self._folders: dict[tuple[int, bytes], int] = {}
+
+    def close(self) -> None:
+        """Close the database and let the next writer in. Safe to call twice."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write all of what is done inside, or nothing."""
+        folders = dict(self._folders) if not self._db.in_transaction() else None
+        try:
+            with self._db.atomic("IMMEDIATE") if folders is not None else self._db.atomic():
+                yield
+        except BaseException:
+            if folders is not None:
+                self._folders = folders  # ids handed out inside are gone with the transaction
+            raise
+
+    def run(self, query: Query) -> Any:
+        """Run a Peewee query on this store's connection."""
+        return query.execute(self._db)
+
+    def sql(self, text: str, values: Sequence[object] = ()) -> Any:
+        """Run plain SQL where Peewee's 250 us a statement would be the cost that counts; gives the cursor."""
+        return self._db.execute_sql(text, values)
