@@ -25,7 +25,7 @@ SET_ASIDE: Final = frozenset(
 )
 """Dispositions of tracks that are not the film's own sound; the last two lack the dialogue."""
 _TITLE_SETS_ASIDE: Final = re.compile(
-    r"comment|descri|\bcast\b|\bdirectors?\b(?![XX]?s?[XX]?\s*cut)|\b(hearing|visual\w*|vision)[ -]impair"
+    r"comment|descri|\bcast\b|\bdirectors?\b(?!['\u2019]?s?['\u2019]?\s*cut)|\b(hearing|visual\w*|vision)[ -]impair"
     r"|\b(dvs|sdh)\b|\bisolated\b",
     re.IGNORECASE,
 )
