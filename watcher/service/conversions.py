@@ -62,7 +62,7 @@ class Conversions:
 
     def _original(self, entry: FileEntry) -> int:
         if self._config.duplicates == "process":
-            return entry.id
+            return int(entry.id)
         stem = groups.stem_of(entry.name)
         siblings = [other for other in self._store.siblings(entry, stem) if groups.stem_of(other.name) == stem]
         if len(siblings) > 1:

@@ -60,10 +60,10 @@ async def land(outcome: Made, conversions: Conversions, in_store: InStore) -> No
     await in_store(conversions.landed, spec.attempt_id, final)
 
 
-def settle_attempt(attempt: Attempt, path: bytes) -> tuple[str, Signature | None]:
+def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
     """Find out what became of a conversion that nobody runs any more, and clear up after it. Blocking.
 
-    Gives "landed" with the signature under the film's name, or "void" when the film is as it was and no trace is left.
+    Gives the signature of the result that stands in its place, or None when the film is as it was and no trace is left.
     """
     source = Signature(**attempt.source)
     result = Signature(**attempt.result) if attempt.result else None
@@ -72,13 +72,13 @@ def settle_attempt(attempt: Attempt, path: bytes) -> tuple[str, Signature | None
         there = scan.observe(target)
         if there is not None and there.same_file(result):
             replace.sync_folder(target)
-            return "landed", there
+            return there
         if (
             attempt.temp is not None
             and (found := replace.finish(path, target, attempt.temp, source, result)) is not None
         ):
             log.info("swap finished after a stop", path=names.readable(path))
-            return "landed", found
+            return found
     if attempt.temp is not None:
         work.unlink_if_there(attempt.temp)
-    return "void", None
+    return None

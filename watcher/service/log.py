@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 
 def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
@@ -40,7 +43,7 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
-def _in_order(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+def _in_order(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Put first what a person reads first."""
-    first = {key: event.pop(key) for key in ("timestamp", "level", "event", "path") if key in event}
+    first: dict[str, Any] = {key: event.pop(key) for key in ("timestamp", "level", "event", "path") if key in event}
     return {**first, **event}

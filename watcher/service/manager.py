@@ -29,6 +29,7 @@ from watcher.service.executor import LocalPool
 from watcher.service.intake import Intake
 from watcher.service.jobs import Checked, Failed, Made
 from watcher.service.notify import Notifier
+from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
 from watcher.service.work import Worker
 from watcher.store.store import StateStore
@@ -83,17 +84,18 @@ class StateManager:
         self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret
         self._checks = Checks(self._engine)
         self._conversions = Conversions(self._engine)
-        self._intake = Intake(self._engine)
+        intake = Intake(self._engine)
         self._observers = Observers(self.wake)
         self._debouncer = Debouncer(
             self.config.debounce_quiet_sec, self.config.debounce_at_most_sec, self.config.max_state_entries
         )
-        self._roots = Roots(self._engine, self._conversions, self._intake, self._observers, self.in_store, self.wake)
+        self._recovery = Recovery(self._engine, self._checks, self._conversions, self.in_store)
+        self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
         self._pool = LocalPool(slots, Worker(tools, self.config).do, self._ended)
         self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
-        await self.in_store(self._checks.recover)
+        await self._recovery.open()
 
     async def in_store(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run a call in the store's thread and give its result."""
@@ -239,8 +241,7 @@ class StateManager:
         for root_id, folders in found.scans.items():
             self._roots.scan_soon(root_id, folders)
         for root_id, sightings in found.sightings.items():
-            if self._roots.is_active(root_id):
-                self._roots.say_taken(root_id, await self.in_store(self._intake.take, root_id, sightings))
+            await self._roots.take(root_id, sightings)
 
     def _ended(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)

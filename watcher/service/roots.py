@@ -10,7 +10,6 @@ import asyncio
 import os
 import threading
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,50 +17,19 @@ import structlog
 
 from watcher.errors import RootError
 from watcher.rules import names
-from watcher.service import landing, scans
+from watcher.service.scanner import DOUBT, Scanner, WatchedRoot
 from watcher.watch import roots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from watcher.config import WatchSettings
-    from watcher.service.conversions import Conversions
     from watcher.service.engine import Engine
-    from watcher.service.intake import Intake, Taken
+    from watcher.service.intake import Intake, Sighting
+    from watcher.service.recovery import Recovery
     from watcher.watch.observers import Observers
 
 log = structlog.get_logger("watcher")
-
-NAMED_AT_MOST = 5
-"""So many new files of a batch are logged by name; more are counted."""
-_DOUBT = "files are gone at once"
-GONE_AT_ONCE_MIN = 20
-"""Fewer gone files than this are never suspicious, however small the library."""
-
-
-@dataclass(slots=True)
-class _Root:
-    id: int
-    path: bytes
-    mode: str
-    identity: roots.RootIdentity | None = None
-    """What it was last recognised by."""
-    suspended: str | None = None
-    """Why nothing is concluded about its files; also before the first look."""
-    was_suspended: bool = False
-    """The database says so too."""
-    due_scan: float = 0.0
-    """When the next whole scan is due, on the monotonic clock."""
-    folders: set[bytes] = field(default_factory=set)
-    """What is to be scanned before that; b"" is everything."""
-    task: asyncio.Task[None] | None = None
-    vouched: bool = False
-    """A person says that it is right as it is."""
-    doubted: bool = False
-    """A scan missed so many files that it is suspended until they are back or a person vouches for it."""
-    trouble: str = ""
-    compared: bool = False
-    """A whole scan has ended since the start."""
 
 
 class Roots:
@@ -70,24 +38,26 @@ class Roots:
     def __init__(
         self,
         engine: Engine,
-        conversions: Conversions,
+        recovery: Recovery,
         intake: Intake,
         observers: Observers,
         in_store: Callable[..., Awaitable[Any]],
         wake: Callable[[], None],
     ) -> None:
         self._engine = engine
-        self._conversions = conversions
-        self._intake = intake
+        self._recovery = recovery
         self._observers = observers
         self._in_store = in_store
         self._wake = wake
         self._config = engine.config
         self._rules = engine.config.name_rules()
-        self._roots: dict[int, _Root] = {}
+        self._roots: dict[int, WatchedRoot] = {}
         self._closing = threading.Event()
         self._next_beat = 0.0
         self._observing = False
+        self._scanner = Scanner(
+            engine, intake, in_store, judge=self._judge, suspend=self._suspend, closing=self._closing.is_set
+        )
 
     # --- beginning and end
 
@@ -100,11 +70,11 @@ class Roots:
             await self._take_on(path, item.mode)
         await self._beat(time.monotonic())
 
-    async def _take_on(self, path: bytes, wanted: str) -> _Root:
+    async def _take_on(self, path: bytes, wanted: str) -> WatchedRoot:
         row = await self._in_store(self._engine.store.root_at, path)
         mode = roots.choose_mode(wanted, await asyncio.to_thread(roots.file_system_type, path))
-        doubted = _DOUBT in (row.suspended_because or "")
-        root = _Root(row.id, path, mode, suspended=row.suspended_because or "not looked at yet", doubted=doubted)
+        doubted = DOUBT in (row.suspended_because or "")
+        root = WatchedRoot(row.id, path, mode, suspended=row.suspended_because or "not looked at yet", doubted=doubted)
         root.identity = _identity(row)
         root.was_suspended = row.suspended_because is not None
         self._roots[root.id] = root
@@ -169,21 +139,10 @@ class Roots:
                 root.vouched = True
                 self._next_beat = 0.0
 
-    def say_taken(self, root_id: int, taken: Taken, *, whole: bool = False) -> None:
-        """Log what a batch brought."""
-        root = self._roots[root_id]
-        for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
-            log.info("found", path=names.readable(b"/".join(filter(None, (root.path, folder, name)))))
-        if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):
-            log.info(
-                "taken in",
-                root=names.readable(root.path),
-                new=taken.added,
-                changed=taken.changed,
-                moved=taken.moved,
-                gone=taken.gone,
-                back=taken.back,
-            )
+    async def take(self, root_id: int, sightings: Sequence[Sighting]) -> None:
+        """Take in what the hints led to."""
+        if (root := self._roots.get(root_id)) is not None:
+            await self._scanner.take(root, sightings, whole=False)
 
     # --- the beat
 
@@ -215,7 +174,7 @@ class Roots:
                 if wrong:
                     self.trouble(root.id, wrong)
 
-    async def _judge(self, root: _Root) -> bool:
+    async def _judge(self, root: WatchedRoot) -> bool:
         """Look whether a root is itself; suspend it or take it up again. Gives whether it is."""
         state = await asyncio.to_thread(roots.look, root.path)
         same = state.identity is not None and state.identity == root.identity
@@ -225,10 +184,7 @@ class Roots:
         health = await asyncio.to_thread(_health, root, sample)
         if health.suspended_because:
             if root.suspended != health.suspended_because:
-                root.suspended = health.suspended_because
-                await self._in_store(self._suspend, root.id, root.suspended)
-                await asyncio.to_thread(self._observers.remove, root.id)
-                log.warning("root suspended", root=names.readable(root.path), reason=root.suspended)
+                await self._suspend(root, health.suspended_because)
             return False
         if health.identity != root.identity or root.was_suspended:
             root.identity = health.identity
@@ -237,24 +193,31 @@ class Roots:
             await self._take_up(root)
         return True
 
-    async def _take_up(self, root: _Root) -> None:
+    async def _take_up(self, root: WatchedRoot) -> None:
         """Watch a root that is itself, or is again: watch first, then clear up, then scan."""
         if root.was_suspended:
             log.info("root is back", root=names.readable(root.path))
         await asyncio.to_thread(self._watch, root)
-        await self._recover(root)
+        await self._recovery.settle(root.id)
         root.suspended = None
         root.was_suspended = False
         root.due_scan = 0.0
 
-    def _watch(self, root: _Root) -> None:
+    def _watch(self, root: WatchedRoot) -> None:
         if self._observing and root.mode == "events":
             self._observers.remove(root.id)
             self._observers.add(root.id, root.path, partial(names.is_film_name, extensions=self._rules.extensions))
 
-    def _suspend(self, root_id: int, why: str) -> None:
+    async def _suspend(self, root: WatchedRoot, why: str) -> None:
+        """Conclude nothing more about a root's files."""
+        root.suspended = why
+        root.was_suspended = True
+        await self._in_store(self._write_suspension, root.id, why)
+        await asyncio.to_thread(self._observers.remove, root.id)
+        log.warning("root suspended", root=names.readable(root.path), reason=why)
+
+    def _write_suspension(self, root_id: int, why: str) -> None:
         self._engine.store.update_root(root_id, suspended_because=why, suspended_since_ms=self._engine.now_ms())
-        self._roots[root_id].was_suspended = True
 
     def _accept(self, root_id: int, identity: roots.RootIdentity) -> None:
         self._engine.store.update_root(
@@ -267,29 +230,16 @@ class Roots:
             suspended_since_ms=None,
         )
 
-    async def _recover(self, root: _Root) -> None:
-        """Finish or clear up the conversions that a stop, or the loss of this root, has interrupted."""
-        for attempt, path in await self._in_store(self._engine.store.conversions_of, root.id):
-            what, final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
-            await self._in_store(self._settle, attempt.id, what, final)
-
-    def _settle(self, attempt_id: str, what: str, final: Any) -> None:
-        with self._engine.turn():
-            if what == "landed":
-                self._conversions.landed(attempt_id, final, reason="finished after a stop")
-            else:
-                self._conversions.void(attempt_id)
-
     # --- scans
 
-    async def _scan(self, root: _Root) -> None:
+    async def _scan(self, root: WatchedRoot) -> None:
         folders, root.folders = root.folders, set()
         whole = b"" in folders
         try:
             if whole and root.trouble and self._observers.alive(root.id):
                 await asyncio.to_thread(self._watch, root)
             for below in [b""] if whole else sorted(folders):
-                await self.scan_once(root, below, None)
+                await self._scanner.scan(root, below, None)
             if whole:
                 root.compared = True
                 every = (
@@ -303,71 +253,6 @@ class Roots:
         finally:
             self._wake()
 
-    async def scan_once(
-        self, root: _Root, below: bytes, on_progress: Callable[[int], None] | None
-    ) -> scans.Scan | None:
-        """Scan a root below a folder; None when the root was not itself, and nothing is concluded."""
-        if not await self._judge(root):
-            return None
-        state = scans.Scan(root.id, root.path, below)
-        loop = asyncio.get_running_loop()
-
-        def hand_over(sightings: list[Any]) -> None:
-            taken = asyncio.run_coroutine_threadsafe(self._take(root, sightings, whole=True), loop)
-            taken.result()
-            if on_progress is not None:
-                loop.call_soon_threadsafe(on_progress, state.files)
-
-        try:
-            await asyncio.to_thread(
-                scans.run,
-                state,
-                self._engine.store.path,
-                self._rules,
-                self._config.max_scan_depth,
-                hand_over,
-                self._closing.is_set,
-            )
-        except OSError as error:
-            log.warning("scan failed", root=names.readable(root.path), reason=error.strerror)
-            return None
-        for folder, reason in state.unreadable:
-            path = names.readable(b"/".join(filter(None, (root.path, folder))))
-            log.warning("folder cannot be read", path=path, reason=reason)
-        if not state.stopped and await self._judge(root):
-            await self._conclude(root, state, whole=not below)
-        return state
-
-    async def _take(self, root: _Root, sightings: Sequence[Any], *, whole: bool) -> None:
-        if root.suspended is None:
-            self.say_taken(root.id, await self._in_store(self._intake.take, root.id, sightings), whole=whole)
-
-    async def _conclude(self, root: _Root, state: scans.Scan, *, whole: bool) -> None:
-        """Declare gone what the scan missed, unless it is so much that the root itself must be doubted."""
-        share = 100 * state.gone_files / max(1, state.known)
-        vouched = root.vouched
-        root.vouched = False
-        if state.gone_files > GONE_AT_ONCE_MIN and share > self._config.gone_at_once_percent and not vouched:
-            root.doubted = True
-            root.suspended = f"{state.gone_files} of {state.known} {_DOUBT}; if that is right: watcher release {names.readable(root.path)}"
-            await self._in_store(self._suspend, root.id, root.suspended)
-            log.warning("root suspended", root=names.readable(root.path), reason=root.suspended)
-            return
-        if state.gone:
-            await self._take(root, state.gone, whole=True)
-        if whole:
-            await self._in_store(self._note_scan, root.id, state.files)
-
-    def _note_scan(self, root_id: int, files: int) -> None:
-        now = self._engine.now_ms()
-        self._engine.store.update_root(root_id, last_scan_ms=now, last_scan_files=files)
-        before = now - int(self._config.keep_processed_days * 86_400_000)
-        with self._engine.turn():
-            forgotten = self._engine.store.forget(before, [root_id])
-        if forgotten:
-            log.info("forgotten", root_id=root_id, files=forgotten, reason="gone for longer than keep_processed_days")
-        self._engine.store.checkpoint()
-
     async def discover(self, path: bytes, on_progress: Callable[[int], None] | None) -> dict[str, Any]:
         """Scan one folder as a root, once. Raises RootError when it cannot be."""
         top, below = await self._in_store(self._root_around, path)
@@ -377,7 +262,7 @@ class Roots:
         if not await self._judge(root):
             raise RootError(f"{names.readable(path)}: {root.suspended}")
         before = await self._in_store(self._engine.store.count_entries, root.id)
-        state = await self.scan_once(root, below, on_progress)
+        state = await self._scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
         root.due_scan = float("inf")
@@ -400,13 +285,13 @@ class Roots:
         return path, b""
 
 
-def _health(root: _Root, sample: Sequence[bytes]) -> roots.Health:
+def _health(root: WatchedRoot, sample: Sequence[bytes]) -> roots.Health:
     """Judge a root; one that a scan has doubted is itself again when most of its known files are there. Blocking."""
     health = roots.judge(root.path, root.identity, sample, vouched=root.vouched)
     if health.ok and root.doubted and not root.vouched:
         present = sum(os.path.lexists(path) for path in sample)
         if present < len(sample) * roots.MOST:
-            return roots.Health(root.suspended or _DOUBT, root.identity)
+            return roots.Health(root.suspended or DOUBT, root.identity)
     root.doubted = root.doubted and not health.ok
     return health
 

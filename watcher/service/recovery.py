@@ -1,0 +1,54 @@
+"""Recovery: what a stop has interrupted is finished or cleared up, before anything is decided anew.
+
+Checks left nothing on disk and are given back at once. A conversion's traces lie in its film's folder, so they are
+settled when that root is there; until then its attempt stands, and nothing new starts on the film.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from watcher.service import landing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from watcher.rules.signature import Signature
+    from watcher.service.checks import Checks
+    from watcher.service.conversions import Conversions
+    from watcher.service.engine import Engine
+
+
+class Recovery:
+    """Settles the attempts that nobody runs."""
+
+    def __init__(
+        self, engine: Engine, checks: Checks, conversions: Conversions, in_store: Callable[..., Awaitable[Any]]
+    ) -> None:
+        self._engine = engine
+        self._checks = checks
+        self._conversions = conversions
+        self._in_store = in_store
+        self._orphans: set[str] = set()
+        """Conversions that ran when the service last stopped, and whose root has not been there since."""
+
+    async def open(self) -> None:
+        """Give back the checks and take note of the conversions; before any job runs."""
+        await self._in_store(self._checks.recover)
+        self._orphans = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
+
+    async def settle(self, root_id: int) -> None:
+        """Finish or clear up the interrupted conversions of a root that is itself."""
+        for attempt, path in await self._in_store(self._engine.store.conversions_of, root_id):
+            if attempt.id in self._orphans:
+                self._orphans.discard(attempt.id)
+                final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
+                await self._in_store(self._write, attempt.id, final)
+
+    def _write(self, attempt_id: str, final: Signature | None) -> None:
+        with self._engine.turn():
+            if final is not None:
+                self._conversions.landed(attempt_id, final, reason="finished after a stop")
+            else:
+                self._conversions.void(attempt_id)

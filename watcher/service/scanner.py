@@ -1,0 +1,170 @@
+"""Scanning: one scan from the judged root to the rows it changes, and what is said about it.
+
+The walk and the comparison run in a thread (`scans`); here stands when their result may be believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from watcher.rules import names
+from watcher.service import scans
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from watcher.service.engine import Engine
+    from watcher.service.intake import Intake, Taken
+    from watcher.watch import roots
+
+log = structlog.get_logger("watcher")
+
+NAMED_AT_MOST = 5
+"""So many new files of a batch are logged by name; more are counted."""
+DOUBT = "files are gone at once"
+GONE_AT_ONCE_MIN = 20
+"""Fewer gone files than this are never suspicious, however small the library."""
+
+
+@dataclass(slots=True)
+class WatchedRoot:
+    """One watched root, as its keeper knows it."""
+
+    id: int
+    path: bytes
+    mode: str
+    identity: roots.RootIdentity | None = None
+    """What it was last recognised by."""
+    suspended: str | None = None
+    """Why nothing is concluded about its files; also before the first look."""
+    was_suspended: bool = False
+    """The database says so too."""
+    due_scan: float = 0.0
+    """When the next whole scan is due, on the monotonic clock."""
+    folders: set[bytes] = field(default_factory=set)
+    """What is to be scanned before that; b"" is everything."""
+    task: asyncio.Task[None] | None = None
+    vouched: bool = False
+    """A person says that it is right as it is."""
+    doubted: bool = False
+    """A scan missed so many files that it is suspended until they are back or a person vouches for it."""
+    trouble: str = ""
+    compared: bool = False
+    """A whole scan has ended since the start."""
+
+
+class Scanner:
+    """Scans roots for their keeper, who judges and suspends them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        intake: Intake,
+        in_store: Callable[..., Awaitable[Any]],
+        *,
+        judge: Callable[[WatchedRoot], Awaitable[bool]],
+        suspend: Callable[[WatchedRoot, str], Awaitable[None]],
+        closing: Callable[[], bool],
+    ) -> None:
+        self._engine = engine
+        self._config = engine.config
+        self._rules = engine.config.name_rules()
+        self._intake = intake
+        self._in_store = in_store
+        self._judge = judge
+        self._suspend = suspend
+        self._closing = closing
+
+    async def scan(
+        self, root: WatchedRoot, below: bytes, on_progress: Callable[[int], None] | None
+    ) -> scans.Scan | None:
+        """Scan a root below a folder; None when the root was not itself, and nothing is concluded."""
+        if not await self._judge(root):
+            return None
+        state = scans.Scan(root.id, root.path, below)
+        loop = asyncio.get_running_loop()
+
+        def hand_over(sightings: list[Any]) -> None:
+            taken = asyncio.run_coroutine_threadsafe(self.take(root, sightings, whole=True), loop)
+            taken.result()
+
+        teller = loop.create_task(_tell(state, on_progress)) if on_progress is not None else None
+        try:
+            await asyncio.to_thread(
+                scans.run,
+                state,
+                self._engine.store.path,
+                self._rules,
+                self._config.max_scan_depth,
+                hand_over,
+                self._closing,
+            )
+        except OSError as error:
+            log.warning("scan failed", root=names.readable(root.path), reason=error.strerror)
+            return None
+        finally:
+            if teller is not None:
+                teller.cancel()
+        for folder, reason in state.unreadable:
+            path = names.readable(b"/".join(filter(None, (root.path, folder))))
+            log.warning("folder cannot be read", path=path, reason=reason)
+        if not state.stopped and await self._judge(root):
+            await self._conclude(root, state, whole=not below)
+        return state
+
+    async def take(self, root: WatchedRoot, sightings: Sequence[Any], *, whole: bool) -> None:
+        """Take sightings in, and log what they brought; of a root that is not itself nothing is taken."""
+        if root.suspended is None:
+            self._say(root, await self._in_store(self._intake.take, root.id, sightings), whole=whole)
+
+    async def _conclude(self, root: WatchedRoot, state: scans.Scan, *, whole: bool) -> None:
+        """Declare gone what the scan missed, unless it is so much that the root itself must be doubted."""
+        share = 100 * state.gone_files / max(1, state.known)
+        vouched = root.vouched
+        root.vouched = False
+        if state.gone_files > GONE_AT_ONCE_MIN and share > self._config.gone_at_once_percent and not vouched:
+            root.doubted = True
+            await self._suspend(
+                root,
+                f"{state.gone_files} of {state.known} {DOUBT}; if that is right: watcher release {names.readable(root.path)}",
+            )
+            return
+        if state.gone:
+            await self.take(root, state.gone, whole=True)
+        if whole:
+            await self._in_store(self._note_scan, root.id, state.files)
+
+    def _note_scan(self, root_id: int, files: int) -> None:
+        now = self._engine.now_ms()
+        self._engine.store.update_root(root_id, last_scan_ms=now, last_scan_files=files)
+        before = now - int(self._config.keep_processed_days * 86_400_000)
+        with self._engine.turn():
+            forgotten = self._engine.store.forget(before, [root_id])
+        if forgotten:
+            log.info("forgotten", root_id=root_id, files=forgotten, reason="gone for longer than keep_processed_days")
+        self._engine.store.checkpoint()
+
+    def _say(self, root: WatchedRoot, taken: Taken, *, whole: bool = False) -> None:
+        """Log what a batch brought."""
+        for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
+            log.info("found", path=names.readable(b"/".join(filter(None, (root.path, folder, name)))))
+        if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):
+            log.info(
+                "taken in",
+                root=names.readable(root.path),
+                new=taken.added,
+                changed=taken.changed,
+                moved=taken.moved,
+                gone=taken.gone,
+                back=taken.back,
+            )
+
+
+async def _tell(state: scans.Scan, on_progress: Callable[[int], None]) -> None:
+    while True:
+        on_progress(state.files)
+        await asyncio.sleep(0.1)
