@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from watcher.watch import writers
-from watcher.watch.writers import Writer, WriterEvidence, writer_of
+from watcher.watch.writers import WriterEvidence, writer_of
 
-BUSY, FREE = WriterEvidence(Writer.BUSY, "lease"), WriterEvidence(Writer.FREE, "lease")
+BUSY, FREE = WriterEvidence("busy", "lease"), WriterEvidence("free", "lease")
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def test_no_lease_is_asked_for_in_a_process_that_it_could_kill(path, sigio_kills
 
 def test_without_leases_open_descriptors_are_searched(path, sigio_kills):
     with open(path, "ab"):
-        assert writer_of(path) == WriterEvidence(Writer.BUSY, "proc")
+        assert writer_of(path) == WriterEvidence("busy", "proc")
     with open(path, "rb"):
-        assert writer_of(path) in (WriterEvidence(Writer.FREE, "proc"), WriterEvidence(Writer.UNKNOWN, "none"))
+        assert writer_of(path) in (WriterEvidence("free", "proc"), WriterEvidence("unknown", "none"))
 
 
 @pytest.mark.parametrize("answer", [errno.EACCES, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP])
@@ -121,7 +121,7 @@ def test_only_eagain_means_busy(path, sigio, monkeypatch, answer):
         raise OSError(answer, os.strerror(answer))
 
     monkeypatch.setattr(writers.fcntl, "fcntl", refuse)
-    assert writer_of(path).state is not Writer.BUSY
+    assert writer_of(path).state is not "busy"
 
 
 def test_eagain_of_a_network_client_is_no_proof(path, sigio, monkeypatch):
@@ -131,12 +131,12 @@ def test_eagain_of_a_network_client_is_no_proof(path, sigio, monkeypatch):
     monkeypatch.setattr(writers.fcntl, "fcntl", refuse)
     assert writer_of(path) == BUSY
     monkeypatch.setattr(writers.mounts, "fs_type_at", lambda *_: "nfs4")
-    assert writer_of(path).state is not Writer.BUSY
+    assert writer_of(path).state is not "busy"
 
 
 def test_what_is_no_regular_file_is_unknown_and_does_not_block(tmp_path, sigio):
     os.mkfifo(tmp_path / "pipe.mkv")
-    assert writer_of(os.fsencode(tmp_path / "pipe.mkv")) == WriterEvidence(Writer.UNKNOWN, "none")
+    assert writer_of(os.fsencode(tmp_path / "pipe.mkv")) == WriterEvidence("unknown", "none")
 
 
 def test_a_file_that_is_gone_or_a_link_is_an_error(path, tmp_path, sigio):

@@ -15,25 +15,17 @@ import os
 import signal
 import stat
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Literal
 
 from watcher.watch import mounts
-
-
-class Writer(StrEnum):
-    """Whether somebody writes."""
-
-    BUSY = "busy"
-    FREE = "free"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class WriterEvidence:
     """What was found out, and by what."""
 
-    state: Writer
-    evidence: str
+    state: Literal["busy", "free", "unknown"]
+    evidence: Literal["lease", "proc", "none"]
     """"lease"; "proc" when the processes' descriptors were searched; "none"."""
 
 
@@ -48,18 +40,18 @@ def ignore_sigio() -> None:
 def writer_of(path: bytes) -> WriterEvidence:
     """Find out whether anyone here has a file open for writing. 20 us by a lease, 70 ms and more by /proc.
 
-    Raises OSError when the file is gone or cannot be looked at; what is no regular file is UNKNOWN.
+    Raises OSError when the file is gone or cannot be looked at; what is no regular file is unknown.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except BlockingIOError:  # a write lease is held: Samba gives its clients one to write under
-        return WriterEvidence(Writer.BUSY, "lease")
+        return WriterEvidence("busy", "lease")
     except PermissionError:
         return _by_proc(os.lstat(path))
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            return WriterEvidence(Writer.UNKNOWN, "none")
+            return WriterEvidence("unknown", "none")
         return _by_lease(descriptor, path) or _by_proc(found)
     finally:
         os.close(descriptor)
@@ -74,25 +66,25 @@ def _by_lease(descriptor: int, path: bytes) -> WriterEvidence | None:
     except OSError as error:
         if error.errno != errno.EAGAIN or mounts.is_remote(mounts.fs_type_at(path, mounts.mount_id(descriptor))):
             return None
-        return WriterEvidence(Writer.BUSY, "lease")
+        return WriterEvidence("busy", "lease")
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return WriterEvidence(Writer.FREE, "lease")
+    return WriterEvidence("free", "lease")
 
 
 def _by_proc(file: os.stat_result) -> WriterEvidence:
-    """Search all processes. FREE only when each of them could be looked at."""
+    """Search all processes. Free only when each of them could be looked at."""
     all_seen = True
     for process in os.listdir("/proc"):
         if not process.isdigit():
             continue
         try:
             if _writes(f"/proc/{process}", file):
-                return WriterEvidence(Writer.BUSY, "proc")
+                return WriterEvidence("busy", "proc")
         except PermissionError:
             all_seen = False
         except OSError:  # the process has ended
             continue
-    return WriterEvidence(Writer.FREE, "proc") if all_seen else WriterEvidence(Writer.UNKNOWN, "none")
+    return WriterEvidence("free", "proc") if all_seen else WriterEvidence("unknown", "none")
 
 
 def _writes(process: str, file: os.stat_result) -> bool:
