@@ -121,7 +121,7 @@ def test_only_eagain_means_busy(path, sigio, monkeypatch, answer):
         raise OSError(answer, os.strerror(answer))
 
     monkeypatch.setattr(writers.fcntl, "fcntl", refuse)
-    assert writer_of(path).state is not "busy"
+    assert writer_of(path).state != "busy"
 
 
 def test_eagain_of_a_network_client_is_no_proof(path, sigio, monkeypatch):
@@ -131,7 +131,7 @@ def test_eagain_of_a_network_client_is_no_proof(path, sigio, monkeypatch):
     monkeypatch.setattr(writers.fcntl, "fcntl", refuse)
     assert writer_of(path) == BUSY
     monkeypatch.setattr(writers.mounts, "fs_type_at", lambda *_: "nfs4")
-    assert writer_of(path).state is not "busy"
+    assert writer_of(path).state != "busy"
 
 
 def test_what_is_no_regular_file_is_unknown_and_does_not_block(tmp_path, sigio):
