@@ -31,6 +31,13 @@ def require_folders(loaded: Loaded) -> None:
         raise SettingsError("\n".join(wrong))
 
 
+def require_folder(path: bytes) -> None:
+    """Make sure that a folder named on the command line is there. Raises SettingsError."""
+    if not os.path.isdir(path):
+        wrong = "it is not a folder" if os.path.lexists(path) else "the folder does not exist"
+        raise SettingsError(f"command line: {names.readable(path)!r}: {wrong}")
+
+
 def require_place(loaded: Loaded) -> None:
     """Make sure that the database can be written where it is wanted, making its folder. Raises SettingsError."""
     path = loaded.config.database_path()

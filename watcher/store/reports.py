@@ -110,12 +110,14 @@ class Story:
     journal: tuple[Line, ...]
 
 
-def counts(store: StateStore) -> Counts:
-    """Count the files by their statuses: one pass over the table, 0.2 s for 1,000,000 files."""
+def counts(store: StateStore, root: bytes | None = None) -> Counts:
+    """Count the files by their statuses, all or those of one root: one pass over the table, 1 s for 1,000,000 files."""
     integrity = dict.fromkeys(IntegrityStatus, 0)
     processed = dict.fromkeys(ProcessedStatus, 0)
     gone = 0
-    for whole, done, missing, number in store.sql(_COUNTS):
+    for whole, done, missing, number in store.sql(
+        _COUNTS.format("1" if root is None else _IN_ROOT), [] if root is None else [root]
+    ):
         if missing:
             gone += number
         else:
@@ -162,7 +164,7 @@ def listed(
     where = {clause: value for clause, value in chosen.items() if value is not None}
     text = _LISTED.format(" AND ".join(where) or "1")
     for row in store.sql(text, [value if isinstance(value, bytes) else str(value) for value in where.values()]):
-        yield _listed(row)
+        yield Listed(_path(*row[:3]), IntegrityStatus(row[3]), ProcessedStatus(row[4]), *row[5:])
 
 
 def story(store: StateStore, path: bytes) -> Story | None:
@@ -172,9 +174,17 @@ def story(store: StateStore, path: bytes) -> Story | None:
         return None
     finding = store.finding(entry.id)
     attempt = store.attempt_of(entry.id)
-    row = store.sql(_LISTED.format("e.id = ?"), (entry.id,)).fetchone()
     return Story(
-        file=_listed(row),
+        file=Listed(
+            entry.path,
+            entry.integrity_status,
+            entry.processed_status,
+            entry.size_bytes,
+            entry.reason,
+            entry.waits_for,
+            entry.next_check_at_ms,
+            entry.missing_since_ms,
+        ),
         root=bytes(entry.folder.root.path),
         root_suspended_because=entry.folder.root.suspended_because,
         device=entry.device,
@@ -186,7 +196,7 @@ def story(store: StateStore, path: bytes) -> Story | None:
         verdict=finding.verdict,
         decision=finding.decision,
         proof=finding.proof,
-        running=attempt and Job(entry.path, attempt.kind, attempt.progress, attempt.started_at_ms),
+        running=Job(entry.path, attempt.kind, attempt.progress, attempt.started_at_ms) if attempt else None,
         journal=tuple(Line(*line) for line in store.sql(_JOURNAL, (entry.id,))),
     )
 
@@ -198,16 +208,13 @@ def work_left(store: StateStore, root: bytes) -> tuple[int, int]:
     return store.unsettled(ids), total
 
 
-def _listed(row: tuple[Any, ...]) -> Listed:
-    return Listed(_path(*row[:3]), IntegrityStatus(row[3]), ProcessedStatus(row[4]), *row[5:])
-
-
 def _path(root: bytes, folder: bytes, name: bytes) -> bytes:
     return b"/".join((root.rstrip(b"/"), folder, name) if folder else (root.rstrip(b"/"), name))
 
 
 _COUNTS = """SELECT integrity_status, processed_status, missing_since_ms IS NOT NULL, count(*)
-    FROM file_entry GROUP BY 1, 2, 3"""
+    FROM file_entry WHERE {0} GROUP BY 1, 2, 3"""
+_IN_ROOT = "folder_id IN (SELECT f.id FROM folder AS f JOIN root AS r ON r.id = f.root_id WHERE r.path = ?)"
 _FILES_OF_ROOTS = """SELECT f.root_id, count(*) FROM folder AS f JOIN file_entry AS e ON e.folder_id = f.id
     WHERE e.missing_since_ms IS NULL GROUP BY f.root_id"""
 _JOBS = """SELECT r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms FROM attempt AS a

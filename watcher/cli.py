@@ -1,0 +1,213 @@
+"""The command line: words to calls. What the commands do is in `commands/`; here is how they are spelled and explained."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+import watcher
+from watcher.commands import checking, common, listing, running, settings, status, why, wishes
+from watcher.config import EXIT_BAD_SETTINGS, load
+from watcher.errors import SettingsError, ToolError, WatcherError
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+
+EXIT_CODES = (
+    "Exit codes: 0 yes, or done; 1 no, or it could not be done (one line on standard error says why); 2 no verdict, or "
+    "the command was spelled wrongly; 78 a setting is wrong; 130 interrupted."
+)
+
+app = typer.Typer(
+    name="watcher",
+    help="Watches folders for films, proves with FFmpeg that each is whole, and gives it an English stereo track.\n\n"
+    "Start with: watcher run FOLDER",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", envvar="WATCHER_CONFIG", help="Settings, as TOML or JSON. Without it, the defaults."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer with JSON, for programs.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files.", show_default=False)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"watcher {watcher.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="Watched beside those of the settings.", show_default=False),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Watch folders, check films and add stereo tracks, until stopped by Ctrl-C or SIGTERM.
+
+    Says at the start which database and which folders it uses; logs to standard error.
+
+    Example: watcher run ~/Films
+    """
+    _leave(asyncio.run(running.run(load(config, folders=folders or ()))))
+
+
+@app.command(epilog=EXIT_CODES)
+def scan(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder.", show_default=False)],
+    process: Annotated[bool, typer.Option("--process", help="Also check and convert what was found.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Take in an existing library once, without watching it.
+
+    Needs the database for itself: a running service finds files by its own scans.
+
+    Example: watcher scan --process /srv/films
+    """
+    _leave(common.complete(running.scan(load(config), folder, process=process)))
+
+
+@app.command("status", epilog=EXIT_CODES)
+def status_(as_json: Json = False, config: ConfigFile = None) -> None:
+    """Show how many files stand where, what runs, what is due next, and how the folders are.
+
+    Example: watcher status --json | jq .by_processed_status
+    """
+    _leave(status.status(load(config), as_json=as_json))
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_(
+    integrity: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS", help="Only these: " + ", ".join(one.name for one in IntegrityStatus) + "."),
+    ] = None,
+    processed: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS", help="Only these: " + ", ".join(one.name for one in ProcessedStatus) + "."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Only those of this watched folder.")] = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
+    """List files: on a terminal as a table, through a pipe with tabs, or one JSON object a line.
+
+    The columns of the pipe: path, integrity, processed, bytes, reason, next look (UTC).
+
+    Example: watcher list --integrity incomplete
+    """
+    _leave(listing.listing(load(config), integrity=integrity, processed=processed, root=root, as_json=as_json))
+
+
+@app.command("why", epilog=EXIT_CODES)
+def why_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file.", show_default=False)],
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
+    """Tell the whole story of one file: every move with time and reason, what it waits for and until when.
+
+    Of a file that is not known it says why. Exit code 1 then.
+
+    Example: watcher why "Some Film.mkv"
+    """
+    _leave(why.why(load(config), file, as_json=as_json))
+
+
+@app.command(epilog=EXIT_CODES)
+def check(
+    files: Files,
+    full: Annotated[
+        bool, typer.Option("--full", help="Decode everything. Without it, only what proves the end.")
+    ] = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
+    """Say whether films are whole: a verdict now, without the database.
+
+    Exit code 0: all are whole. 1: one is not. 2: one could not be judged (this counts more than 1).
+
+    Example: watcher check --full *.mkv
+    """
+    work = checking.check(load(config), files, full=full, as_json=as_json)
+    try:
+        _leave(common.complete(work))
+    except ToolError as error:
+        _fail(error, common.EXIT_NO_VERDICT)
+
+
+@app.command(epilog=EXIT_CODES)
+def retry(files: Files, config: ConfigFile = None) -> None:
+    """Try again what failed, without waiting longer: a conversion, a check, a file in quarantine.
+
+    The wish is stored; the service takes it up, or the next one does.
+
+    Example: watcher retry "Some Film.mkv"
+    """
+    _leave(wishes.wish(load(config), "retry", files))
+
+
+@app.command(epilog=EXIT_CODES)
+def release(files: Files, config: ConfigFile = None) -> None:
+    """Forget the verdict of a file and begin anew; or take a suspended folder as it is now.
+
+    The wish is stored; the service takes it up, or the next one does.
+
+    Example: watcher release /srv/films
+    """
+    _leave(wishes.wish(load(config), "release", files))
+
+
+@app.command("config", epilog=EXIT_CODES)
+def config_(as_json: Json = False, config: ConfigFile = None) -> None:
+    """Show the settings in force and where each came from.
+
+    Later wins: defaults, the file, the environment (WATCHER_STABLE_WAIT_SEC=30, WATCHER_AUDIO__AT_ONCE=2), the command
+    line.
+
+    Example: watcher config --config /etc/watcher/config.toml
+    """
+    _leave(settings.show(load(config), as_json=as_json))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code; an error of ours is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # both are text streams
+    try:
+        app(args=arguments, prog_name="watcher")
+    except SettingsError as error:
+        _fail(error, EXIT_BAD_SETTINGS)
+    except WatcherError as error:
+        _fail(error, common.EXIT_NO)
+    sys.exit(common.EXIT_OK)
+
+
+def _leave(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def _fail(error: WatcherError, code: int) -> NoReturn:
+    for line in str(error).splitlines():
+        sys.stderr.write(f"watcher: {line}\n")
+    sys.exit(code)

@@ -1,0 +1,79 @@
+"""`watcher check`: a verdict now, without the database and without touching the file."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+from watcher import views
+from watcher.commands import common
+from watcher.media import integrity, tools
+from watcher.rules import names
+from watcher.rules.statuses import IntegrityStatus, Mode
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from watcher.config import Loaded
+    from watcher.rules.verdict import Verdict
+
+_COLOURS = {IntegrityStatus.COMPLETE: "green", IntegrityStatus.INCOMPLETE: "yellow"}
+
+
+async def check(loaded: Loaded, files: Sequence[os.PathLike[str]], *, full: bool, as_json: bool) -> int:
+    """Check files one after another. Exit code 0 all whole, 1 one is not, 2 one has no verdict.
+
+    Raises ToolError when FFmpeg cannot be used at all.
+    """
+    settings = loaded.config
+    ffmpeg = await tools.find_tools(settings.ffmpeg.ffmpeg, settings.ffmpeg.ffprobe)
+    mode = Mode.FULL if full else Mode.QUICK
+    console = views.out()
+    found = set()
+    for path in common.paths_of(files):
+        with _progress(path) as report:
+            result = await integrity.check(
+                ffmpeg,
+                path,
+                mode,
+                threads=settings.integrity.threads,
+                tolerate_lines=settings.integrity.tolerate_lines,
+                on_progress=report,
+            )
+        found.add(result.verdict.status)
+        if as_json:
+            views.json_line({**views.path_keys(path), **_as_json(result.verdict)})
+        else:
+            _show(console, path, result.verdict)
+    if IntegrityStatus.ERROR in found:
+        return common.EXIT_NO_VERDICT
+    return common.EXIT_NO if IntegrityStatus.INCOMPLETE in found else common.EXIT_OK
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    """Give the verdict's keys, those asked for most often first, and the sentence for a person."""
+    keys = verdict.to_dict()
+    first = {key: keys.pop(key) for key in ("status", "reason", "score", "notes")}
+    return {**first, "sentence": verdict.sentence(), **keys}
+
+
+@contextlib.contextmanager
+def _progress(path: bytes) -> Iterator[Callable[[float], None]]:
+    """Show on a terminal how far the check of a file is; the line goes away with its end."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    console = views.err()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(names.readable(path.rpartition(b"/")[2]), total=1.0)
+        yield lambda share: progress.update(task, completed=share)
+
+
+def _show(console: Console, path: bytes, verdict: Verdict) -> None:
+    word = Text(f"{verdict.status.name:<10}", style=_COLOURS.get(verdict.status, "red"))
+    console.print(Text.assemble(word, "  ", views.path_text(path)))
+    views.block(console, Text(f"{verdict.sentence()} ({verdict.mode} check)", overflow="fold"))

@@ -1,0 +1,203 @@
+"""`watcher why`: the whole story of one file, or why there is none."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from watcher import views
+from watcher.commands import common, listing
+from watcher.rules import names
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.rules.verdict import Verdict
+from watcher.store import connection, reports
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from watcher.config import Loaded
+    from watcher.store.reports import Story
+    from watcher.store.store import StateStore
+
+
+def why(loaded: Loaded, file: os.PathLike[str], *, as_json: bool) -> int:
+    """Tell the story of a file. Exit code 0, or 1 when it is not known."""
+    (path,) = common.paths_of([file])
+    with common.reading(loaded) as store:
+        story = reports.story(store, path) or reports.story(store, common.without_links(path))
+        reason = "" if story else _why_unknown(loaded, store, path)
+    pid = connection.writer_pid(loaded.config.database_path())
+    if story is None:
+        if as_json:
+            views.json_line({**views.path_keys(path), "known": False, "reason": reason})
+        else:
+            views.out().print(Text.assemble(views.path_text(path, "bold"), f" is not known: {reason}"))
+        return common.EXIT_NO
+    if as_json:
+        views.json_line(_as_json(story, pid))
+    else:
+        _show(story, pid, views.out())
+    return common.EXIT_OK
+
+
+def _why_unknown(loaded: Loaded, store: StateStore, path: bytes) -> str:
+    """Say why a file has no entry: the first thing that stands in its way."""
+    roots = {root.path for root in store.roots()} | {os.fsencode(item.path) for item in loaded.config.watch}
+    inside = [root for root in roots if path.startswith(root.rstrip(b"/") + b"/")]
+    if not inside:
+        listed = ", ".join(sorted(map(names.readable, roots))) or "none is watched yet"
+        return f"it lies in no watched folder ({listed})"
+    relative = path[len(max(inside, key=len).rstrip(b"/")) + 1 :]
+    if (refusal := names.why_not(relative, loaded.config.name_rules())) is not None:
+        return refusal
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        return f"there is no such file ({error.strerror})"
+    if stat.S_ISLNK(mode):
+        return "it is a symbolic link, and those are not followed"
+    if not stat.S_ISREG(mode):
+        return "it is not a regular file"
+    return "it has not been found yet; a running service finds it with its next scan at the latest"
+
+
+def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
+    return {
+        **listing.as_dict(story.file),
+        "known": True,
+        "root": views.path_keys(story.root),
+        "root_suspended_because": story.root_suspended_because,
+        "device": story.device,
+        "inode": story.inode,
+        "modified_at": views.iso(story.mtime_ns // 1_000_000),
+        "discovered_at": views.iso(story.discovered_at_ms),
+        "quiet_since": views.iso(story.quiet_since_ms),
+        "failures_in_row": story.failures_in_row,
+        "verdict": story.verdict,
+        "decision": story.decision,
+        "proof": story.proof,
+        "running": story.running
+        and {
+            "kind": story.running.kind,
+            "percent": round(100 * story.running.progress, 1),
+            "started_at": views.iso(story.running.started_at_ms),
+        },
+        "service": {"running": pid is not None, "pid": pid},
+        "journal": [
+            {
+                "at": views.iso(line.at_ms),
+                "subject": line.subject,
+                "move": line.move,
+                "before": line.before,
+                "after": line.after,
+                "reason": line.reason,
+            }
+            for line in story.journal
+        ],
+    }
+
+
+def _show(story: Story, pid: int | None, console: Console) -> None:
+    console.print(views.path_text(story.file.path, "bold"))
+    facts = views.table("", "", header=False)
+    facts.columns[0].style = "dim"
+    facts.columns[1].overflow = "fold"
+    for key, value in _facts(story, pid):
+        facts.add_row(key, value)
+    views.block(console, facts)
+    console.print(views.heading("History"))
+    if not story.journal:
+        views.block(console, Text("nothing has happened yet"))
+        return
+    history = views.table("", "", "", "", header=False)
+    for column in history.columns[:3]:
+        column.no_wrap = True
+    history.columns[3].overflow = "fold"
+    for line in story.journal:
+        history.add_row(views.local(line.at_ms), line.move, *_change(line))
+    views.block(console, history)
+
+
+def _change(line: reports.Line) -> tuple[Text, Text]:
+    """Give what a line changed and its reason; where a path changed there is room for it only where reasons stand."""
+    if line.subject == "path":
+        places = " -> ".join(place for place in (line.before, line.after) if place)
+        return Text(), Text(places, style="dim", overflow="fold")
+    kind = IntegrityStatus if line.subject == "integrity" else ProcessedStatus
+    moved = Text.assemble((kind(line.before).name, "dim"), " -> ", views.status_text(kind(line.after)))
+    return moved, Text(line.reason, overflow="fold")
+
+
+def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
+    file = story.file
+    now = views.now_ms()
+    facts: list[tuple[str, Text | str]] = [
+        ("whole?", Text.assemble(views.status_text(file.integrity), f"  {_integrity(story)}")),
+        ("stereo?", Text.assemble(views.status_text(file.processed), f"  {_processed(story)}")),
+    ]
+    if proof := _proof(story.proof):
+        facts.append(("proof", proof))
+    facts += [
+        ("waits for", _waits_for(story, pid, now)),
+        (
+            "file",
+            f"{views.size(file.size_bytes)}, modified {views.local(story.mtime_ns // 1_000_000)}, inode {story.inode}",
+        ),
+        ("first seen", views.local(story.discovered_at_ms)),
+    ]
+    if file.missing_since_ms is not None:
+        facts.append(("gone since", views.local(file.missing_since_ms)))
+    return facts
+
+
+def _integrity(story: Story) -> str:
+    words = views.WORDS[story.file.integrity]
+    # A verdict stays stored when a new check begins: then it speaks of the past.
+    if story.verdict is None or story.file.integrity in (IntegrityStatus.UNKNOWN, IntegrityStatus.PENDING):
+        return words
+    verdict = Verdict.from_dict(story.verdict)
+    return f"{verdict.sentence()} ({verdict.mode} check)"
+
+
+def _processed(story: Story) -> str:
+    words = views.WORDS[story.file.processed]
+    sentence = (story.decision or {}).get("sentence", "")
+    match story.file.processed:
+        case ProcessedStatus.NEW:
+            return words
+        case ProcessedStatus.CONVERT_FAILED:
+            detail = (story.proof or {}).get("detail") or story.file.reason
+            return f"{words}: {detail}"
+        case _:
+            return f"{words}: {sentence}" if sentence else words
+
+
+def _proof(proof: dict[str, Any] | None) -> str:
+    """Say what was proved about a made track, in a line: lists by their length, the rest as it stands."""
+    if not proof or proof.keys() & {"refused", "failed"}:
+        return ""
+    told = {key: f"{len(value)}" if isinstance(value, list | dict) else value for key, value in proof.items()}
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value}" for key, value in told.items() if value not in (None, "", False)
+    )
+
+
+def _waits_for(story: Story, pid: int | None, now: int) -> str:
+    file = story.file
+    if file.missing_since_ms is not None:
+        return "its file: it is gone from disk, and forgotten when it does not come back"
+    if story.root_suspended_because:
+        return f"its folder, which is suspended: {story.root_suspended_because}"
+    if story.running is not None and pid is not None:
+        job = story.running
+        return f"its {job.kind}, which runs: {100 * job.progress:.0f} % after {views.span(now - job.started_at_ms)}"
+    if file.next_check_at_ms is None:
+        given_up = file.integrity is IntegrityStatus.QUARANTINED or file.processed is ProcessedStatus.CONVERT_FAILED
+        rests = "a person: `watcher retry` tries again" if given_up else "nothing: it rests until it changes"
+        return file.waits_for or rests
+    stopped = "" if pid is not None else "; but no service runs now"
+    due = f"until {views.local(file.next_check_at_ms)}" if file.next_check_at_ms > now else "due now"
+    return f"{file.waits_for or 'its next step'}, {due}{stopped}"
