@@ -248,6 +248,7 @@ class Roots:
                     else self._config.scan_interval_sec
                 )
                 root.due_scan = time.monotonic() + every
+                self._observers.refresh(root.id)  # folders that could not be watched, or were mounted, since
                 if self._observers.alive(root.id) is None:
                     root.trouble = ""
         finally:

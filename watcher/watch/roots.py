@@ -3,8 +3,8 @@
 A root is itself when device, inode, mount and file system type are those it had. Numbers alone prove too little and
 too much: a bind mount has its parent's device, a file system mounted afresh can have the same device and inode, and
 all of them may change with a reboot. So where they differ the films decide: most of a sample still standing means the
-same root under new numbers. An empty root that was not empty is never believed, for that is how an unmounted disk
-looks. Of a root that is not itself nothing may be concluded.
+same root under new numbers. An empty root that held more than a few files is never believed, for that is how an
+unmounted disk looks. Of a root that is not itself nothing may be concluded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from watcher.watch import mounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+FEW = 10
+"""A root known to hold fewer files than this may be empty one day, when all its numbers are as they were."""
 MOST = 0.5
 """The share of the sampled films that must stand for a root to be recognised by them."""
 
@@ -146,7 +148,9 @@ def judge(path: bytes, stored: RootIdentity | None, sample: Sequence[bytes], *, 
     def count() -> tuple[int, int]:
         return sum(os.path.lexists(os.path.join(path, each)) for each in sample), len(sample)
 
-    return health(stored, state, count, had_entries=bool(sample))
+    # A drop folder from which the last few films were taken is empty every evening.
+    had_entries = bool(sample) and (len(sample) >= FEW or state.identity != stored)
+    return health(stored, state, count, had_entries=had_entries)
 
 
 def file_system_type(path: bytes) -> str:
