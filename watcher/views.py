@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -86,14 +85,8 @@ def path_keys(path: bytes) -> dict[str, Any]:
 
 
 def table(*columns: str, header: bool = True) -> Table:
-    """Begin a table without frames, the same in a pipe but for the rule below its header."""
-    made = Table(
-        box=box.SIMPLE_HEAD if header and sys.stdout.isatty() else None,
-        pad_edge=False,
-        show_header=header,
-        show_edge=False,
-        header_style="bold",
-    )
+    """Begin a table without frames, the same in a pipe and on a terminal."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header, header_style="bold")
     for column in columns:
         made.add_column(column)
     return made

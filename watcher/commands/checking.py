@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -12,16 +13,16 @@ from watcher import views
 from watcher.commands import common
 from watcher.media import integrity, tools
 from watcher.rules import names
-from watcher.rules.statuses import IntegrityStatus, Mode
+from watcher.rules.statuses import IntegrityStatus, Mode, Reason
+from watcher.rules.verdict import Verdict
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
 
-    from watcher.config import Loaded
-    from watcher.rules.verdict import Verdict
+    from watcher.config import Loaded, StateConfig
+    from watcher.media.ffmpeg import Tools
 
 _COLOURS = {IntegrityStatus.COMPLETE: "green", IntegrityStatus.INCOMPLETE: "yellow"}
 
@@ -37,23 +38,36 @@ async def check(loaded: Loaded, files: Sequence[os.PathLike[str]], *, full: bool
     console = views.out()
     found = set()
     for path in common.paths_of(files):
-        with _progress(path) as report:
-            result = await integrity.check(
-                ffmpeg,
-                path,
-                mode,
-                threads=settings.integrity.threads,
-                tolerate_lines=settings.integrity.tolerate_lines,
-                on_progress=report,
-            )
-        found.add(result.verdict.status)
+        verdict = _of_no_file(path, mode, ffmpeg.version) or await _check(ffmpeg, path, mode, settings)
+        found.add(verdict.status)
         if as_json:
-            views.json_line({**views.path_keys(path), **_as_json(result.verdict)})
+            views.json_line({**views.path_keys(path), **_as_json(verdict)})
         else:
-            _show(console, path, result.verdict)
+            _show(console, path, verdict)
     if IntegrityStatus.ERROR in found:
         return common.EXIT_NO_VERDICT
     return common.EXIT_NO if IntegrityStatus.INCOMPLETE in found else common.EXIT_OK
+
+
+def _of_no_file(path: bytes, mode: Mode, version: str) -> Verdict | None:
+    """Give the verdict about a name that nothing stands under, in plainer words than the system's."""
+    if os.path.lexists(path):
+        return None
+    evidence = ("there is no such file",)
+    return Verdict(IntegrityStatus.ERROR, mode, Reason.IO_ERROR, 0.0, evidence=evidence, tool_version=version)
+
+
+async def _check(ffmpeg: Tools, path: bytes, mode: Mode, settings: StateConfig) -> Verdict:
+    with _progress(path) as report:
+        result = await integrity.check(
+            ffmpeg,
+            path,
+            mode,
+            threads=settings.integrity.threads,
+            tolerate_lines=settings.integrity.tolerate_lines,
+            on_progress=report,
+        )
+    return result.verdict
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:

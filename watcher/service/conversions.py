@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from watcher.errors import ConversionFailed
+from watcher.errors import ConversionFailed, ProbeFailed
 from watcher.media import replace, stereo
 from watcher.media.probe import Probe
 from watcher.rules import audio, groups
@@ -48,8 +48,11 @@ class Conversions:
         if original != entry.id:
             self._engine.move(entry, "is_duplicate", reason="same film in another container", next_at=None)
             return None
-        finding = self._store.finding(entry.id)
-        probe = Probe.from_dict(finding.probe)
+        try:
+            probe = Probe.from_dict(self._store.finding(entry.id).probe)
+        except ProbeFailed:
+            self._store.put_finding(entry.id, probe=None)  # of another version: the next look checks it anew
+            return None
         decision = audio.decide(probe.streams, self._rules)
         self._store.put_finding(entry.id, decision=decision.to_dict())
         if decision.outcome == "has_stereo":

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from watcher.errors import WatcherError
 from watcher.rules import names, planner
 from watcher.service import observing
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from watcher.service.executor import Executor
     from watcher.service.jobs import JobSpec, Kind
     from watcher.store.models import FileEntry
+
+log = structlog.get_logger("watcher")
 
 EXCLUDED = "excluded by the settings"
 _KINDS: tuple[tuple[Kind, bool], ...] = (("check", False), ("convert", True))
@@ -65,9 +70,19 @@ class Dispatch:
     async def _one(self, entry: FileEntry) -> None:
         """Look at a due entry and carry out its plan. One row after another: a slot taken is a slot gone."""
         seen = await asyncio.to_thread(observing.look, entry.path, entry.integrity_status, entry.evidence)
-        spec: JobSpec | None = await self._in_store(self._decide, entry.id, seen)
+        try:
+            spec: JobSpec | None = await self._in_store(self._decide, entry.id, seen)
+        except WatcherError as error:
+            # One bad row stops only itself: nothing of it was written, and it makes room for the others.
+            log.error("not planned", path=names.readable(entry.path), reason=str(error))
+            await self._in_store(self._postpone, entry)
+            return
         if spec is not None:
             self._pool.submit(spec)
+
+    def _postpone(self, entry: FileEntry) -> None:
+        until = self._engine.now_ms() + int(self._engine.config.backoff_max_sec * 1000)
+        self._engine.store.update_entry(entry, next_check_at_ms=until, waits_for="another try after an error")
 
     def _due(self, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
         now_ms = self._engine.now_ms()
