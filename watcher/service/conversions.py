@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from watcher.store.models import FileEntry
 
 # Trouble of the machine says nothing about the film: it is tried again for as long as it takes.
-_MACHINE_TROUBLE = frozenset({"no_space", "read_only", "permission", "io_error", "source_changed", "tool_missing"})
+_MACHINE_TROUBLE = frozenset(
+    {"no_space", "read_only", "permission", "io_error", "source_changed", "tool_missing", "killed", "out_of_memory"}
+)
 # A film that cannot be converted without loss will not be able to until it changes.
 _REFUSALS = frozenset({"unsupported_streams", "sidecar_exists"})
 

@@ -74,7 +74,7 @@ class Dispatch:
             spec: JobSpec | None = await self._in_store(self._decide, entry.id, seen)
         except WatcherError as error:
             # One bad row stops only itself: nothing of it was written, and it makes room for the others.
-            log.error("not planned", path=names.readable(entry.path), reason=str(error))
+            log.exception("not planned", path=names.readable(entry.path), reason=str(error))
             await self._in_store(self._postpone, entry)
             return
         if spec is not None:
