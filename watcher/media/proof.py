@@ -1,0 +1,193 @@
+"""The proof that a film lost nothing: what it held, and what the result holds, compared before anything is replaced.
+
+Pure: it compares two descriptions by ffprobe, and the hashes of the packets. Everything ffprobe says of a kept stream
+must be equal but for the fields of `TOLERATED`, each with the reason why a muxer may change it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from watcher.errors import ConversionFailed
+from watcher.media import remux
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from watcher.media.downmix import StereoSettings
+    from watcher.media.probe import Probe
+    from watcher.media.remux import Plan
+    from watcher.rules.audio import Stream
+
+TOLERATED: Final[Mapping[str, str]] = {
+    "index": "the new track stands between",
+    "id": "MP4 numbers its tracks anew",
+    "start_pts": "the AAC encoder's first packet lies 21 ms before the film, and FFmpeg 5.1 moves everything by that",
+    "start_time": "the same; that all kept streams moved alike is compared",
+    "duration": "compared with a tolerance",
+    "duration_ts": "counts in the muxer's unit",
+    "time_base": "the muxer's unit",
+    "bit_rate": "worked out by the demuxer; the packets are compared",
+    "max_bit_rate": "the same",
+    "avg_frame_rate": "worked out from the times of the packets",
+    "r_frame_rate": "guessed by ffprobe",
+    "nb_frames": "MP4's count of packets, with FFmpeg's own for edit lists; the packets are compared",
+    "has_b_frames": "guessed by ffprobe",
+    "initial_padding": "worked out by the demuxer",
+    "disposition": "compared by name",
+    "tags": "compared one by one",
+    "extradata_hash": "compared where the stream has no packets; the muxer writes the same headers in a form of its own",
+    "extradata_size": "the same",
+}
+"""Fields of ffprobe's description of a stream that a muxer may change, and why."""
+
+TOLERATED_TAGS: Final[Mapping[str, str]] = {
+    "encoder": "who wrote the file: FFmpeg now",
+    "duration": "Matroska's own note of a track's length; compared as a length",
+    "vendor_id": "who wrote the MP4 track",
+    "major_brand": "MP4: who may read the file; the muxer knows what it wrote",
+    "minor_version": "the same",
+    "compatible_brands": "the same",
+}
+"""Tags that a muxer writes by itself, in lower case, and why they may differ."""
+
+SHIFT_TOLERANCE_SEC: Final = 0.002
+"""Matroska counts in milliseconds, rounding each stream by itself."""
+LENGTH_TOLERANCE_SEC: Final = 0.5
+"""By how much the new track may differ in length from the one it was made from."""
+SILENT_DB: Final = -80.0
+"""Louder than the noise of any 16-bit recording is not."""
+_SAME_IN_SIDECAR: Final = ("codec_name", "width", "height", "pix_fmt", "color_space", "color_transfer")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was compared before the swap."""
+
+    streams: tuple[dict[str, Any], ...]
+    """One for each kept stream: film (its number), result (its number), codec, and sha256 of its packets."""
+    made: dict[str, Any]
+    """The new track: stream, from, filter, seconds, mean_db, peak_db."""
+    chapters: int
+    attachments: int
+    left_out: tuple[int, ...] = ()
+    """Streams of the film that the result does without (a sidecar; MP4's chapter track, written anew)."""
+    tool_version: str = ""
+    cpu_sec: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the proof as JSON-ready values."""
+        return {**asdict(self), "streams": list(self.streams), "left_out": list(self.left_out)}
+
+
+def require_equal(
+    before: Probe, after: Probe, plan: Plan, settings: StereoSettings, hashes: tuple[Sequence[str], Sequence[str]]
+) -> None:
+    """Raise ConversionFailed("proof_failed") with what differs between a film and its result, the new track apart.
+
+    `hashes` are those of the film's and of the result's packets, in the order of `remux.hashed`.
+    """
+    old_hashes, new_hashes = hashes
+    places = remux.hashed(before, plan)
+    found: list[str] = []
+    if not len(places) == len(old_hashes) == len(new_hashes):
+        found.append(f"{len(places)} streams were to be hashed, but {len(old_hashes)} and {len(new_hashes)} were")
+    elif not plan.sidecar:
+        found += [
+            f"the packets of stream {place[0]} differ"
+            for place, old, new in zip(places, old_hashes, new_hashes, strict=True)
+            if old != new
+        ]
+    found += _streams(before, after, plan, settings)
+    found += _chapters(before, after)
+    if not plan.sidecar:
+        found += _tags("the film", before.tags, after.tags)
+    if found:
+        more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
+        raise ConversionFailed("proof_failed", "; ".join(found[:5]) + more)
+
+
+def require_track(after: Probe, plan: Plan, settings: StereoSettings) -> None:
+    """Raise ConversionFailed("proof_failed") when the new track is not marked as what it is."""
+    streams = plan.in_result(after)
+    if len(streams) != len(plan.places()) + 1:
+        raise ConversionFailed("proof_failed", f"{len(streams)} streams stand where {len(plan.places()) + 1} should")
+    made = streams[plan.made_at]
+    wanted = {"default"} if settings.default_track or plan.sidecar else set()
+    if (
+        (made.kind, made.codec, made.channels, made.language) != ("audio", "aac", 2, remux.LANGUAGE)
+        or made.title != remux.TITLE
+        or made.dispositions != wanted
+    ):
+        raise ConversionFailed("proof_failed", f"the new track is not marked as it should be: {made}")
+
+
+def _streams(before: Probe, after: Probe, plan: Plan, settings: StereoSettings) -> Iterator[str]:
+    old_streams, new_streams = {s.index: s for s in before.streams}, plan.in_result(after)
+    kept = [(old_streams[number], new_streams[place]) for number, place in plan.places()]
+    for old, new in kept:
+        yield from (_sidecar_stream(old, new) if plan.sidecar else _stream(old, new))
+        yield from _dispositions(old, new, plan, settings, before.streams)
+    yield from _shifts(kept)
+
+
+def _sidecar_stream(old: Stream, new: Stream) -> Iterator[str]:
+    for key in _SAME_IN_SIDECAR:
+        if old.raw.get(key) != new.raw.get(key):
+            yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
+
+
+def _stream(old: Stream, new: Stream) -> Iterator[str]:
+    for key in sorted((old.raw.keys() | new.raw.keys()) - TOLERATED.keys()):
+        if old.raw.get(key) != new.raw.get(key):
+            yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
+    if old.kind == "attachment" and old.raw.get("extradata_hash") != new.raw.get("extradata_hash"):
+        yield f"attachment {old.index} differs"
+    if old.duration_sec and new.duration_sec and abs(old.duration_sec - new.duration_sec) > LENGTH_TOLERANCE_SEC:
+        yield f"stream {old.index}: it was {old.duration_sec} s long, is {new.duration_sec}"
+    yield from _tags(f"stream {old.index}", old.tags, new.tags)
+
+
+def _dispositions(
+    old: Stream, new: Stream, plan: Plan, settings: StereoSettings, streams: Sequence[Stream]
+) -> Iterator[str]:
+    wanted = remux.dispositions(old, settings)
+    if new.dispositions == wanted:
+        return
+    of_kind = [s for s in streams if s.kind == old.kind and s.index in plan.mapped]
+    nobody = not any("default" in remux.dispositions(s, settings) for s in of_kind)
+    if plan.muxer != "matroska" and nobody and new.dispositions == wanted | {"default"}:
+        return  # MP4 has no such mark: "default" is "enabled", and its muxer enables one track of each kind
+    yield f"stream {old.index}: its dispositions were {sorted(wanted)}, are {sorted(new.dispositions)}"
+
+
+def _shifts(kept: Sequence[tuple[Stream, Stream]]) -> Iterator[str]:
+    """Compare when the streams begin: all may move, but alike."""
+    shifts = []
+    for old, new in kept:
+        was, now = old.raw.get("start_time"), new.raw.get("start_time")
+        if old.kind in {"video", "audio"} and "attached_pic" not in old.dispositions and was and now:
+            shifts.append((old.index, float(now) - float(was)))
+    for (first, moved), (second, moved_too) in pairwise(shifts):
+        if abs(moved - moved_too) > SHIFT_TOLERANCE_SEC:
+            yield f"stream {second} moved by {moved_too - moved:+.3f} s against stream {first}"
+
+
+def _tags(whose: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    old, new = ({key.lower(): value for key, value in tags.items()} for tags in (before, after))
+    for key in sorted((old.keys() | new.keys()) - TOLERATED_TAGS.keys()):
+        if old.get(key) != new.get(key):
+            yield f"{whose}: the tag {key} was {old.get(key)!r}, is {new.get(key)!r}"
+
+
+def _chapters(before: Probe, after: Probe) -> Iterator[str]:
+    if len(before.chapters) != len(after.chapters):
+        yield f"{len(before.chapters)} chapters were there, {len(after.chapters)} are"
+        return
+    for number, (old, new) in enumerate(zip(before.chapters, after.chapters, strict=True), start=1):
+        moved = max(abs(float(old.get(at, 0)) - float(new.get(at, 0))) for at in ("start_time", "end_time"))
+        if moved > LENGTH_TOLERANCE_SEC / 10:
+            yield f"chapter {number} moved by {moved:.3f} s"
+        yield from _tags(f"chapter {number}", old.get("tags", {}), new.get("tags", {}))

@@ -1,0 +1,299 @@
+"""Making a stereo track, and proving the result, in two passes of ffmpeg and one of ffprobe.
+
+    1 ffmpeg   film -> result, and the hashes of the film's packets on the way
+    2 ffprobe  what the result says it holds
+    3 ffmpeg   the hashes of the result's packets, and its new track decoded and measured
+
+The film is only read. What goes wrong is a ConversionFailed, and leaves no file behind; so does being cancelled.
+How the result is put together stands in `remux`, what is compared in `proof`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING, Final
+
+from watcher.errors import ConversionFailed, ProbeFailed
+from watcher.media import downmix, ffmpeg, probe, proof, remux
+from watcher.media.downmix import StereoSettings
+from watcher.media.proof import Proof
+from watcher.media.remux import Plan, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from watcher.media.ffmpeg import Argument, Finished, Progress, Tools
+    from watcher.media.probe import Probe
+    from watcher.rules.audio import Decision, Stream
+
+__all__ = ["Plan", "Proof", "StereoSettings", "make", "plan", "time_limit_sec"]
+
+MAKING_SHARE: Final = 0.9
+"""Of the whole work; reading the result back costs about a tenth of it."""
+_HASH: Final = re.compile(rb"^(\d+),[a-z],SHA256=([0-9a-f]{64})\s*$", re.MULTILINE)
+_MEASURED: Final = re.compile(r"\[Parsed_volumedetect_\S+ @ \S+ \[info\] (n_samples|mean_volume|max_volume): (\S+)")
+_COVERS_LIMIT_SEC: Final = 120.0
+_LAST_SEC: Final = 30
+_MACHINE: Final = (
+    ("No space left on device", "no_space"),
+    ("Disk quota exceeded", "no_space"),
+    ("Read-only file system", "read_only"),
+    ("Permission denied", "permission"),
+    ("Input/output error", "io_error"),
+    ("Stale file handle", "io_error"),
+    ("Cannot allocate memory", "out_of_memory"),
+)
+_CANNOT_HOLD: Final = re.compile(
+    r"not currently supported in container|Could not find tag for codec|only supported in|are supported for",
+    re.IGNORECASE,
+)
+_ERRNO: Final = {
+    errno.ENOSPC: "no_space",
+    errno.EDQUOT: "no_space",
+    errno.EROFS: "read_only",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+}
+
+
+def time_limit_sec(size_bytes: int, duration_sec: float | None) -> float:
+    """Give the longest time that a conversion may take.
+
+    Ten minutes, four times the film's length (a small NAS encodes at ten times real time), and the film read once,
+    written twice (MP4's index is moved to the front) and read again at 2 MB/s. Where the length is not known it is
+    taken from the size at 1 Mbit/s, at most 12 hours.
+    """
+    length = duration_sec if duration_sec is not None else min(size_bytes / 125_000, 43_200.0)
+    return 600.0 + 4 * length + 2 * size_bytes / 1e6
+
+
+async def make(
+    tools: Tools,
+    source: bytes,
+    target_temp: bytes,
+    probe: Probe,
+    decision: Decision,
+    settings: StereoSettings,
+    *,
+    on_progress: Callable[[float], None] | None = None,
+) -> Proof:
+    """Write the film with its new track to `target_temp`, and prove that nothing else changed.
+
+    `on_progress` gets the share of the work done, 0 to 1. Raises ConversionFailed: `no_space`, `read_only`, `permission`,
+    `io_error`, `timeout`, `stalled`, `killed` (of the machine); `unsupported_streams`, `ffmpeg_failed`, `silent`,
+    `wrong_length`, `proof_failed` (of the film). ToolMissing when FFmpeg cannot be started. No file is left then.
+    """
+    work = _Making(tools, source, target_temp, probe, remux.plan(probe, decision, source), settings, on_progress)
+    with _removed_on_failure(target_temp):
+        return await work.run()
+
+
+@contextlib.contextmanager
+def _removed_on_failure(temp: bytes) -> Iterator[None]:
+    """Claim the name, readable by nobody else until it has the film's own mode; leave nothing behind on failure."""
+    try:
+        os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        reason = _ERRNO.get(error.errno or 0, "io_error")
+        raise ConversionFailed(reason, f"no file can be made beside the film: {error.strerror}") from error
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temp)
+        raise
+
+
+class _Making:
+    """One conversion under way."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        film: bytes,
+        temp: bytes,
+        before: Probe,
+        plan: Plan,
+        settings: StereoSettings,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
+        self._tools = tools
+        self._film = film
+        self._temp = temp
+        self._before = before
+        self._plan = plan
+        self._settings = settings
+        self._on_progress = on_progress
+        self._cpu_sec = 0.0
+        self._limit = time_limit_sec(before.size_bytes, before.duration_sec)
+        # MP4's index is moved to the front in the end: the position stands while the file is shifted.
+        self._stall = 300.0 + before.size_bytes / 5e6
+
+    async def run(self) -> Proof:
+        """Make, describe, read back; each step raises when it finds something wrong."""
+        old_hashes = await self._make()
+        after = await self._describe()
+        proof.require_track(after, self._plan, self._settings)
+        new_hashes, measured = await self._read_back(after)
+        proof.require_equal(self._before, after, self._plan, self._settings, (old_hashes, new_hashes))
+        made = await self._require_sound(measured, after)
+        places = remux.hashed(self._before, self._plan)
+        codecs = {s.index: s.codec for s in self._before.streams}
+        return Proof(
+            streams=tuple(
+                {"film": old, "result": new, "codec": codecs[old], "sha256": digest}
+                for (old, new), digest in zip(places, new_hashes, strict=True)
+            ),
+            made=made,
+            chapters=len(after.chapters),
+            attachments=len(self._plan.places()) - len(places),
+            left_out=self._plan.left_out,
+            tool_version=self._tools.version,
+            cpu_sec=round(self._cpu_sec, 3),
+        )
+
+    async def _make(self) -> list[str]:
+        with tempfile.TemporaryDirectory(prefix="watcher-") as folder:
+            covers = [(number, os.fsencode(os.path.join(folder, str(number)))) for number in self._plan.covers]
+            if covers:
+                await self._run(
+                    remux.cover_command(self._tools, self._film, covers),
+                    "taking the cover out",
+                    limit=_COVERS_LIMIT_SEC,
+                )
+            argv = remux.command(
+                self._tools,
+                self._film,
+                self._temp,
+                self._before,
+                self._plan,
+                self._settings,
+                [file for _, file in covers],
+            )
+            finished = await self._run(argv, "making the track", share=(0.0, MAKING_SHARE))
+        return _hashes(finished)
+
+    async def _describe(self) -> Probe:
+        try:
+            return await probe.probe(self._tools, self._temp)
+        except ProbeFailed as error:
+            raise ConversionFailed("proof_failed", f"the result cannot be read: {error}") from error
+
+    async def _read_back(self, after: Probe) -> tuple[list[str], dict[str, float]]:
+        argv = remux.read_back_command(self._tools, self._temp, self._before, self._plan, after)
+        finished = await self._run(
+            argv, "reading the result back", share=(MAKING_SHARE, 1.0), keep=lambda line: bool(_MEASURED.search(line))
+        )
+        return _hashes(finished), _measured(finished)
+
+    async def _require_sound(self, measured: dict[str, float], after: Probe) -> dict[str, object]:
+        """Compare the new track's length and loudness with those of the track it was made from."""
+        source = next(s for s in self._before.streams if s.index == self._plan.made_from)
+        made = self._plan.in_result(after)[self._plan.made_at]
+        seconds = measured.get("n_samples", 0.0) / 2 / (made.sample_rate or 48_000)
+        ends = await self._end_of(source)
+        # What begins late is filled up with silence: the new track is as long as the old one's end is late.
+        if ends is not None and abs(seconds - ends) > proof.LENGTH_TOLERANCE_SEC:
+            raise ConversionFailed(
+                "wrong_length", f"the new track has {seconds:.2f} s, the one it was made from {ends:.2f}"
+            )
+        peak = measured.get("max_volume", -200.0)
+        if peak <= proof.SILENT_DB and await self._peak_of(source) > proof.SILENT_DB:
+            raise ConversionFailed("silent", "the new track is silent, the one it was made from is not")
+        return {
+            "stream": self._plan.made_at,
+            "from": self._plan.made_from,
+            "filter": downmix.downmix(source, self._settings),
+            "seconds": round(seconds, 3),
+            "mean_db": measured.get("mean_volume"),
+            "peak_db": measured.get("max_volume"),
+        }
+
+    async def _end_of(self, source: Stream) -> float | None:
+        """Say where a track ends, counted from the film's start; None when nothing tells."""
+        begin = float(self._before.raw_format.get("start_time") or 0.0)
+        if source.duration_sec is not None:
+            # In Matroska the tag counts from the film's zero, elsewhere the field counts from the track's start.
+            starts = float(source.raw.get("start_time") or 0.0) if "duration" in source.raw else 0.0
+            return source.duration_sec + starts - begin
+        if self._before.duration_sec is None:
+            return None
+        from_sec = max(0.0, begin + self._before.duration_sec - _LAST_SEC)
+        argv = remux.end_command(self._tools, self._film, source.index, from_sec)
+        finished = await self._run(argv, "looking for the end of the track")
+        ends = [_numbers(line) for line in finished.stdout.decode("ascii", "replace").split()]
+        return max((sum(numbers) for numbers in ends if numbers), default=None)
+
+    async def _peak_of(self, source: Stream) -> float:
+        argv = remux.loudness_command(self._tools, self._film, source.index)
+        finished = await self._run(argv, "measuring the film", keep=lambda line: bool(_MEASURED.search(line)))
+        return _measured(finished).get("max_volume", -200.0)
+
+    async def _run(
+        self,
+        argv: list[Argument],
+        what: str,
+        *,
+        share: tuple[float, float] | None = None,
+        limit: float | None = None,
+        keep: Callable[[str], bool] | None = None,
+    ) -> Finished:
+        finished = await ffmpeg.run(
+            argv,
+            time_limit_sec=limit or self._limit,
+            stall_limit_sec=self._stall if share else None,
+            on_progress=self._report(share) if share else None,
+            ignore_line=lambda line: "[info]" in line and not (keep and keep(line)),
+        )
+        self._cpu_sec += finished.cpu_sec
+        _require_success(finished, what)
+        return finished
+
+    def _report(self, share: tuple[float, float]) -> Callable[[Progress], None] | None:
+        duration, tell, (low, high) = self._before.duration_sec, self._on_progress, share
+        if tell is None or not duration:
+            return None
+        return lambda now: tell(low + (high - low) * min(1.0, max(0.0, (now.out_time_sec or 0.0) / duration)))
+
+
+def _require_success(finished: Finished, what: str) -> None:
+    lines = [line for line in finished.stderr_lines if "[info]" not in line]
+    for line in lines:
+        for words, reason in _MACHINE:
+            # FFmpeg 5.1 ends with 0 on a full disk: the words count, whatever the exit code.
+            if words in line:
+                raise ConversionFailed(reason, f"{what}: {line}")
+    if finished.ended != "exit":
+        raise ConversionFailed(finished.ended, f"{what}: ffmpeg was ended ({finished.ended})")
+    if finished.returncode != 0:
+        told = next((line for line in lines if _CANNOT_HOLD.search(line)), None)
+        if told:
+            raise ConversionFailed("unsupported_streams", f"{what}: {told}")
+        raise ConversionFailed("ffmpeg_failed", f"{what}: {lines[0] if lines else f'code {finished.returncode}'}")
+
+
+def _hashes(finished: Finished) -> list[str]:
+    return [digest.decode() for _, digest in sorted(_HASH.findall(finished.stdout), key=lambda found: int(found[0]))]
+
+
+def _measured(finished: Finished) -> dict[str, float]:
+    # A filter that is set up anew in the middle reports twice: lengths add up, and the loudest counts.
+    found: dict[str, float] = {}
+    for line in finished.stderr_lines:
+        if match := _MEASURED.search(line):
+            value = float(match[2])
+            found[match[1]] = (
+                found.get(match[1], 0.0) + value if match[1] == "n_samples" else max(found.get(match[1], -200.0), value)
+            )
+    return found
+
+
+def _numbers(line: str) -> list[float]:
+    try:
+        return [float(word) for word in line.split(",") if word not in {"", "N/A"}]
+    except ValueError:
+        return []
