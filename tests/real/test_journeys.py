@@ -69,9 +69,9 @@ async def test_english_surround_gets_a_stereo_track(service, drop, made):
 
 async def test_english_surround_in_mp4_gets_a_stereo_track(service, drop, tmp_path):
     made = film(tmp_path / "made.mp4", **kinds["english_51"])
-    shutil.copy(made, drop / "surround.mp4")
-    service.reaches(drop / "surround.mp4", "COMPLETE", "CONVERTED")
-    assert await has_english_stereo(drop / "surround.mp4")
+    shutil.copy(made, drop / "in mp4.mp4")
+    service.reaches(drop / "in mp4.mp4", "COMPLETE", "CONVERTED")
+    assert await has_english_stereo(drop / "in mp4.mp4")
 
 
 def test_english_stereo_is_left_as_it_is(service, drop, made):
