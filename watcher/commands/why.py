@@ -172,17 +172,24 @@ def _processed(story: Story) -> str:
             detail = (story.proof or {}).get("detail") or story.file.reason
             return f"{words}: {detail}"
         case _:
-            return f"{words}: {sentence}" if sentence else words
+            return f"{words}: {sentence.removeprefix('English stereo is ')}" if sentence else words
 
 
 def _proof(proof: dict[str, Any] | None) -> str:
-    """Say what was proved about a made track, in a line: lists by their length, the rest as it stands."""
-    if not proof or proof.keys() & {"refused", "failed"}:
+    """Say what was compared before the film was replaced, and what was measured of the new track."""
+    if not proof or "streams" not in proof:
         return ""
-    told = {key: f"{len(value)}" if isinstance(value, list | dict) else value for key, value in proof.items()}
-    return ", ".join(
-        f"{key.replace('_', ' ')} {value}" for key, value in told.items() if value not in (None, "", False)
-    )
+    kept = f"{_number(proof['streams'], 'stream')} bit for bit as before"
+    counted = [_number(proof.get(key), key[:-1]) for key in ("chapters", "attachments") if proof.get(key)]
+    made = proof.get("made") or {}
+    measured = [f"{made[key]:.1f} {unit}" for key, unit in (("seconds", "s"), ("mean_db", "dB mean")) if made.get(key)]
+    new = f"; new: stream {made['stream']} from {made['from']}" if {"stream", "from"} <= made.keys() else ""
+    return ", ".join([kept, *counted]) + new + (f" ({', '.join(measured)})" if new and measured else "")
+
+
+def _number(things: Any, word: str) -> str:
+    count = things if isinstance(things, int) else len(things)
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _waits_for(story: Story, pid: int | None, now: int) -> str:
