@@ -6,6 +6,7 @@ must be equal but for the fields of `TOLERATED`, each with the reason why a muxe
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from watcher.media import remux
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from watcher.media.downmix import StereoSettings
     from watcher.media.probe import Probe
@@ -51,7 +53,9 @@ TOLERATED_TAGS: Final[Mapping[str, str]] = {
     "minor_version": "the same",
     "compatible_brands": "the same",
 }
-"""Tags that a muxer writes by itself, in lower case, and why they may differ."""
+"""Tags that a muxer writes by itself, in lower case, and why they may differ.
+
+One tag is lost: `creation_time` of a Matroska track, which FFmpeg writes for the film only."""
 
 SHIFT_TOLERANCE_SEC: Final = 0.002
 """Matroska counts in milliseconds, rounding each stream by itself."""
@@ -59,6 +63,8 @@ LENGTH_TOLERANCE_SEC: Final = 0.5
 """By how much the new track may differ in length from the one it was made from."""
 SILENT_DB: Final = -80.0
 """Louder than the noise of any 16-bit recording is not."""
+_LANGUAGE_SUFFIX: Final = re.compile(r"-[a-z]{3}$")
+_NUMBER: Final = re.compile(r"[+-]\d+(?:\.\d+)?")
 _SAME_IN_SIDECAR: Final = ("codec_name", "width", "height", "pix_fmt", "color_space", "color_transfer")
 
 
@@ -128,7 +134,7 @@ def _streams(before: Probe, after: Probe, plan: Plan, settings: StereoSettings) 
     old_streams, new_streams = {s.index: s for s in before.streams}, plan.in_result(after)
     kept = [(old_streams[number], new_streams[place]) for number, place in plan.places()]
     for old, new in kept:
-        yield from (_sidecar_stream(old, new) if plan.sidecar else _stream(old, new))
+        yield from (_sidecar_stream(old, new) if plan.sidecar else _stream(old, new, plan.muxer))
         yield from _dispositions(old, new, plan, settings, before.streams)
     yield from _shifts(kept)
 
@@ -139,7 +145,7 @@ def _sidecar_stream(old: Stream, new: Stream) -> Iterator[str]:
             yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
 
 
-def _stream(old: Stream, new: Stream) -> Iterator[str]:
+def _stream(old: Stream, new: Stream, muxer: str) -> Iterator[str]:
     for key in sorted((old.raw.keys() | new.raw.keys()) - TOLERATED.keys()):
         if old.raw.get(key) != new.raw.get(key):
             yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
@@ -147,7 +153,8 @@ def _stream(old: Stream, new: Stream) -> Iterator[str]:
         yield f"attachment {old.index} differs"
     if old.duration_sec and new.duration_sec and abs(old.duration_sec - new.duration_sec) > LENGTH_TOLERANCE_SEC:
         yield f"stream {old.index}: it was {old.duration_sec} s long, is {new.duration_sec}"
-    yield from _tags(f"stream {old.index}", old.tags, new.tags)
+    without = {"creation_time"} if muxer == "matroska" else set()
+    yield from _tags(f"stream {old.index}", old.tags, new.tags, without)
 
 
 def _dispositions(
@@ -175,11 +182,29 @@ def _shifts(kept: Sequence[tuple[Stream, Stream]]) -> Iterator[str]:
             yield f"stream {second} moved by {moved_too - moved:+.3f} s against stream {first}"
 
 
-def _tags(whose: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    old, new = ({key.lower(): value for key, value in tags.items()} for tags in (before, after))
-    for key in sorted((old.keys() | new.keys()) - TOLERATED_TAGS.keys()):
+def _tags(
+    whose: str, before: Mapping[str, str], after: Mapping[str, str], without: AbstractSet[str] = frozenset()
+) -> Iterator[str]:
+    old, new = _canonical(before), _canonical(after)
+    for key in sorted((old.keys() | new.keys()) - TOLERATED_TAGS.keys() - without):
         if old.get(key) != new.get(key):
             yield f"{whose}: the tag {key} was {old.get(key)!r}, is {new.get(key)!r}"
+
+
+def _canonical(tags: Mapping[str, str]) -> dict[str, str]:
+    """Give tags in the one form in which equal ones are equal: containers write the same in several ways."""
+    found = {key.lower(): value for key, value in tags.items()}
+    for key in list(found):
+        base = _LANGUAGE_SUFFIX.sub("", key)
+        if base != key and (base in TOLERATED_TAGS or found.get(base) == found[key]):
+            del found[key]  # QuickTime's tags have a language; FFmpeg names them with it, and once more without
+    if found.get("language") == "und":
+        del found["language"]  # "undetermined" is what having no tag means
+    if "location" in found:
+        found["location"] = " ".join(f"{float(number):g}" for number in _NUMBER.findall(found["location"]))
+    if "creation_time" in found:
+        found["creation_time"] = found["creation_time"].replace(" ", "T").removesuffix("Z").removesuffix(".000000")
+    return found
 
 
 def _chapters(before: Probe, after: Probe) -> Iterator[str]:
