@@ -129,13 +129,13 @@ async def _shown(
 async def _keep_shown(manager: StateManager, store: StateStore, root: bytes, progress: Progress, task: TaskID) -> None:
     while True:
         (left, total), jobs = await asyncio.to_thread(lambda: (reports.work_left(store, root), reports.jobs(store)))
-        shares = sorted(manager.running().values())
+        shares = manager.running()
+        running = [job for job in jobs if job.attempt_id in shares]
         what = ""
-        if jobs and shares:
-            more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
-            what = (
-                f"{jobs[0].kind} {100 * shares[-1]:.0f} % {names.readable(jobs[0].path.rpartition(b'/')[2])[:40]}{more}"
-            )
+        if running:
+            first, more = running[0], len(running) - 1
+            name = names.readable(first.path.rpartition(b"/")[2])[:40]
+            what = f"{first.kind} {100 * shares[first.attempt_id]:.0f} % {name}" + (f" and {more} more" if more else "")
         progress.update(task, description=what or "waiting for files to settle", completed=total - left, total=total)
         await asyncio.sleep(LOOK_EVERY_SEC)
 

@@ -33,6 +33,7 @@ class Counts:
 class Job:
     """An attempt on record: it runs, when a service does."""
 
+    attempt_id: str
     path: bytes
     kind: str
     """check or convert."""
@@ -128,7 +129,7 @@ def counts(store: StateStore, root: bytes | None = None) -> Counts:
 
 def jobs(store: StateStore) -> list[Job]:
     """Give the attempts on record, the oldest first."""
-    return [Job(_path(*row[:3]), *row[3:]) for row in store.sql(_JOBS)]
+    return [Job(row[0], _path(*row[1:4]), *row[4:]) for row in store.sql(_JOBS)]
 
 
 def upcoming(store: StateStore, limit: int) -> list[Upcoming]:
@@ -196,7 +197,7 @@ def story(store: StateStore, path: bytes) -> Story | None:
         verdict=finding.verdict,
         decision=finding.decision,
         proof=finding.proof,
-        running=Job(entry.path, attempt.kind, attempt.progress, attempt.started_at_ms) if attempt else None,
+        running=Job(attempt.id, entry.path, attempt.kind, attempt.progress, attempt.started_at_ms) if attempt else None,
         journal=tuple(Line(*line) for line in store.sql(_JOURNAL, (entry.id,))),
     )
 
@@ -217,7 +218,7 @@ _COUNTS = """SELECT integrity_status, processed_status, missing_since_ms IS NOT 
 _IN_ROOT = "folder_id IN (SELECT f.id FROM folder AS f JOIN root AS r ON r.id = f.root_id WHERE r.path = ?)"
 _FILES_OF_ROOTS = """SELECT f.root_id, count(*) FROM folder AS f JOIN file_entry AS e ON e.folder_id = f.id
     WHERE e.missing_since_ms IS NULL GROUP BY f.root_id"""
-_JOBS = """SELECT r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms FROM attempt AS a
+_JOBS = """SELECT a.id, r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms FROM attempt AS a
     JOIN file_entry AS e ON e.id = a.entry_id JOIN folder AS f ON f.id = e.folder_id JOIN root AS r ON r.id = f.root_id
     ORDER BY a.started_at_ms"""
 # One query for each of the two partial indexes of due rows: neither answers for both.
