@@ -1,0 +1,57 @@
+"""media/refusals: trouble of the machine is told from trouble with the film."""
+
+import errno
+
+import pytest
+
+from watcher.errors import ConversionFailed
+from watcher.media import refusals
+from watcher.media.ffmpeg import Finished
+
+
+def finished(*lines, code=1, ended="exit"):
+    return Finished(code, b"", lines, len(lines), 0.1, ended)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (finished("[out#0] [error] av_interleaved_write_frame(): No space left on device"), "no_space"),
+        (finished("[error] Error writing trailer: No space left on device", code=0), "no_space"),
+        (finished("[error] file:/x: Disk quota exceeded"), "no_space"),
+        (finished("[error] file:/x: Read-only file system"), "read_only"),
+        (finished("[error] file:/x: Permission denied"), "permission"),
+        (finished("[matroska] [error] Input/output error", code=0), "io_error"),
+        (finished(code=-15, ended="timeout"), "timeout"),
+        (finished(code=-15, ended="stalled"), "stalled"),
+        (finished(code=-9, ended="killed"), "killed"),
+        (finished("[mp4] [error] Could not find tag for codec pcm_s16le in stream #1"), "unsupported_streams"),
+        (finished("[error] Invalid data"), "ffmpeg_failed"),
+        (finished(), "ffmpeg_failed"),
+    ],
+)
+def test_the_word_for_what_happened(end, reason):
+    """The words of a full disk count even when FFmpeg ends with success."""
+    with pytest.raises(ConversionFailed, match="making the track") as failed:
+        refusals.require_success(end, "making the track")
+    assert failed.value.reason == reason
+
+
+def test_complaints_about_the_film_are_no_failure_when_it_ends_well():
+    """The proof decides, not a decoder's line."""
+    refusals.require_success(finished("[ac3] [error] frame sync error", code=0), "making the track")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "no_space"),
+        (errno.EDQUOT, "no_space"),
+        (errno.EROFS, "read_only"),
+        (errno.EACCES, "permission"),
+        (errno.EIO, "io_error"),
+    ],
+)
+def test_the_systems_numbers_have_words(number, reason):
+    """An OSError becomes the same words."""
+    assert refusals.of_os_error(OSError(number, "x"), "what").reason == reason

@@ -1,0 +1,346 @@
+"""media/stereo: the film gets one English stereo track, keeps all else bit for bit, and no failure leaves a trace."""
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import types
+from contextlib import contextmanager
+
+import films
+import pytest
+from films import Audio
+
+from watcher.errors import ConversionFailed
+from watcher.media import probe, stereo, tools
+from watcher.rules.audio import AudioRules, Decision, decide
+
+EVERYTHING = films.kinds["everything"]
+CONTAINERS = {"mkv": EVERYTHING, "mp4": {**EVERYTHING, "font": False}, "mov": {**EVERYTHING, "font": False}}
+
+
+@pytest.fixture
+async def ours():
+    return await tools.find_tools()
+
+
+@pytest.fixture
+def convert(ours, tmp_path):
+    """Convert a film; gives what it was, what the result is, and the proof."""
+
+    async def run(film, decision=None, **settings):
+        path = os.fsencode(film)
+        temp = os.fsencode(tmp_path / ".watcher-test.tmp")
+        before = await probe.probe(ours, path)
+        decision = decision or decide(before.streams, AudioRules(untagged_is_english=True))
+        assert decision.outcome == "make"
+        shares = []
+        proof = await stereo.make(
+            ours, path, temp, before, decision, stereo.StereoSettings(**settings), on_progress=shares.append
+        )
+        return types.SimpleNamespace(
+            film=path, temp=temp, before=before, after=await probe.probe(ours, temp), proof=proof, shares=shares
+        )
+
+    return run
+
+
+def packets(path, number):
+    """Hash the packets of one stream, by a command of our own."""
+    command = ["ffmpeg", "-v", "error", "-i", path, "-map", f"0:{number}", "-c", "copy", "-f", "streamhash", "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout.split(b"=")[1]
+
+
+def attached(path, streams):
+    """Give the bytes of every attached font and cover, by its name."""
+    found = {}
+    for stream in streams:
+        take = {"attachment": [f"-dump_attachment:{stream.index}", "/dev/stdout"]}.get(stream.kind, [])
+        copy = ["-map", f"0:{stream.index}", "-c", "copy", "-frames:v", "1", "-f", "rawvideo", "-"]
+        if take or "attached_pic" in stream.dispositions:
+            command = ["ffmpeg", "-v", "quiet", "-y", *take, "-i", path, *([] if take else copy)]
+            found[stream.tags["filename"]] = subprocess.run(command, capture_output=True, check=False).stdout
+    return found
+
+
+def peak_db(path, number, *filters):
+    command = ["ffmpeg", "-v", "info", "-i", path, "-map", f"0:{number}", "-af", ",".join([*filters, "volumedetect"])]
+    said = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, check=True).stderr
+    return float(said.rsplit("mean_volume:", 1)[1].split()[0])
+
+
+def english_stereo(result):
+    return [s for s in result.streams if s.kind == "audio" and s.title == "English 2.0"]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+async def test_a_film_with_everything_keeps_everything(convert, tmp_path, container):
+    """Packets, names, languages, dispositions, order, chapters and tags are those of the film, by our own look."""
+    film = films.film(tmp_path / f"film.{container}", **CONTAINERS[container])
+    content = film.read_bytes()
+    done = await convert(film)
+    assert film.read_bytes() == content
+    kept = [s for s in done.after.streams if s.title != "English 2.0" and s.kind != "data"]
+    old = [s for s in done.before.streams if s.kind != "data"]
+    assert len(done.after.streams) == len(done.before.streams) + 1
+    for was, now in zip(old, kept, strict=True):
+        facts = ("kind", "codec", "language", "title", "dispositions", "channels", "channel_layout", "sample_rate")
+        assert [getattr(was, fact) for fact in facts] == [getattr(now, fact) for fact in facts]
+        if was.kind != "attachment":
+            assert packets(done.film, was.index) == packets(done.temp, now.index)
+    assert [(c["start_time"], c["tags"]) for c in done.before.chapters] == [
+        (c["start_time"], c["tags"]) for c in done.after.chapters
+    ]
+    for tag in ("title", "comment"):
+        old_value, new_value = ({k.lower(): v for k, v in p.tags.items()}[tag] for p in (done.before, done.after))
+        assert old_value == new_value
+
+
+async def test_fonts_and_covers_of_matroska_are_the_same_files(convert, tmp_path):
+    """A cover stays an attached picture: copied by FFmpeg alone it would become a track."""
+    done = await convert(films.film(tmp_path / "film.mkv", **EVERYTHING))
+    before = attached(done.film, done.before.streams)
+    assert set(before) == {"Odd Name.ttf", "cover.jpg"}
+    assert all(before.values())
+    assert attached(done.temp, done.after.streams) == before
+    assert done.after.streams[-1].dispositions == {"attached_pic"}
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4", "mov"])
+async def test_the_new_track_is_named_english_stereo_and_not_the_default(convert, tmp_path, container):
+    """It stands behind the last sound track, and the default stays what it was."""
+    done = await convert(films.film(tmp_path / f"film.{container}", **CONTAINERS[container]))
+    (made,) = english_stereo(done.after)
+    assert (made.codec, made.language, made.channels, made.dispositions) == ("aac", "eng", 2, frozenset())
+    assert made.index == max(s.index for s in done.after.streams if s.kind == "audio") == 4
+    assert decide(done.after.streams, AudioRules()).stereo == made.index
+
+
+async def test_the_new_track_is_the_only_default_sound_when_asked_for(convert, tmp_path):
+    """Two defaults would leave the choice to the player."""
+    done = await convert(films.film(tmp_path / "film.mkv", **EVERYTHING), default_track=True)
+    defaults = [s.title for s in done.after.streams if s.kind == "audio" and "default" in s.dispositions]
+    assert defaults == ["English 2.0"]
+
+
+async def test_the_source_is_the_one_of_the_decision(convert, tmp_path):
+    """With German first and English second, what is heard afterwards is the English sound."""
+    film = films.film(tmp_path / "film.mkv", audio=(Audio("ger", 6, "", "default"), Audio("eng", 6)))
+    done = await convert(film)
+    assert done.proof.made["from"] == 2
+    made = english_stereo(done.after)[0].index
+    high = "bandpass=f=1000:width_type=h:w=10"  # no tone of either track: both filters below must differ from it
+    assert peak_db(done.temp, made, "bandpass=f=490:width_type=h:w=10") > peak_db(done.temp, made, high) + 10
+
+
+async def test_tags_of_the_source_track_do_not_stay_on_the_new_one(convert, tmp_path):
+    """A title or statistics of the 5.1 track would be wrong on the stereo one."""
+    film = films.film(
+        tmp_path / "film.mkv", audio=(Audio("eng", 6, "Surround"),), extra=["-metadata:s:a:0", "BPS=448000"]
+    )
+    made = english_stereo((await convert(film)).after)[0]
+    assert set(map(str.lower, made.tags)) == {"language", "title", "encoder", "duration"}
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8])
+async def test_every_layout_gives_a_track_as_long_and_about_as_loud_as_its_source(convert, tmp_path, channels):
+    """2.1, 5.1 and 7.1 go through one filter."""
+    done = await convert(films.film(tmp_path / "film.mkv", audio=(Audio("eng", channels),)))
+    assert abs(done.proof.made["seconds"] - 2) < 0.1
+    assert -30 < done.proof.made["mean_db"] < -15
+
+
+async def test_dialogue_stands_out_more_than_in_a_plain_downmix(convert, tmp_path):
+    """The centre's voice against the noise around it, beside FFmpeg's own `-ac 2`."""
+    film = tmp_path / "film.mkv"
+    voice, noise = "0.2*sin(2*PI*1000*t)", "0.1*sin(2*PI*120*t)"
+    films.run_ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2", "-f", "lavfi", "-i"),
+        f"aevalsrc={noise}|{noise}|{voice}|0|{noise}|{noise}:s=48000:c=5.1:d=2",
+        *("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "ac3"),
+        *("-metadata:s:a:0", "language=eng", film),
+    )
+    done = await convert(film)
+    plain = tmp_path / "plain.mka"
+    films.run_ffmpeg("-i", film, "-map", "0:a", "-ac", 2, "-c:a", "aac", "-b:a", "192k", plain)
+    made = done.proof.made["stream"]
+
+    def ratio(path, number):
+        return peak_db(path, number, "highpass=f=500", "highpass=f=500") - peak_db(path, number, "lowpass=f=250")
+
+    assert ratio(done.temp, made) > ratio(plain, 0) + 2.5
+
+
+async def test_sound_that_begins_late_stays_in_time(convert, tmp_path):
+    """What is missing at the start is silence in the new track, not a shift."""
+    early, film = films.film(tmp_path / "early.mkv"), tmp_path / "film.mkv"
+    films.run_ffmpeg(
+        *("-i", early, "-itsoffset", 1, "-i", early, "-map", "0:v", "-map", "1:a", "-c", "copy"),
+        *("-metadata:s:a:0", "language=eng", film),
+    )
+    done = await convert(film)
+    assert abs(done.proof.made["seconds"] - 3) < 0.1
+    assert peak_db(done.temp, done.proof.made["stream"], "atrim=end=0.9") < -70
+
+
+async def test_a_silent_source_gives_a_silent_track_and_no_complaint(convert, tmp_path):
+    """Only a track that is silent where its source is not is refused."""
+    film = tmp_path / "film.mkv"
+    films.run_ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1", "-f", "lavfi", "-i", "anullsrc=cl=5.1:d=1"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "ac3", "-metadata:s:a:0", "language=eng", film),
+    )
+    assert (await convert(film)).proof.made["peak_db"] <= -80
+
+
+async def test_sound_that_the_downmix_does_not_reach_is_refused(convert, tmp_path):
+    """All of this film's sound is in the bass channel: a silent track would be made, and is not kept."""
+    film = tmp_path / "film.mkv"
+    films.run_ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1", "-f", "lavfi", "-i"),
+        "aevalsrc=0|0|0|0.3*sin(2*PI*60*t)|0|0:s=48000:c=5.1:d=1",
+        *("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "pcm_s16le", "-metadata:s:a:0", "language=eng", film),
+    )
+    with pytest.raises(ConversionFailed) as failed:
+        await convert(film)
+    assert failed.value.reason == "silent"
+    assert os.listdir(tmp_path) == ["film.mkv"]
+
+
+@pytest.mark.parametrize("container", ["avi", "ts", "mpg", "webm"])
+async def test_other_containers_get_a_sidecar_with_picture_and_new_track(convert, tmp_path, ours, container):
+    """The sidecar can be watched: the picture, and English stereo as its default sound."""
+    film = films.film(tmp_path / f"Some.Film.{container}")
+    done = await convert(film)
+    decision = decide(done.before.streams, AudioRules(untagged_is_english=True))
+    plan = stereo.plan(done.before, decision, done.film)
+    assert plan.target == os.fsencode(tmp_path / "Some.Film.stereo.mkv")
+    assert [(s.kind, s.codec) for s in done.after.streams] == [
+        ("video", done.before.streams[0].codec),
+        ("audio", "aac"),
+    ]
+    assert done.after.format_name == "matroska,webm"
+    assert done.after.streams[1].dispositions == {"default"}
+
+
+async def test_a_film_with_data_that_would_be_lost_is_refused(convert, tmp_path):
+    """A time code track cannot be copied; the film stays as it is, and nothing is written."""
+    film = films.film(tmp_path / "film.mov", extra=["-timecode", "00:00:01:00"])
+    with pytest.raises(ConversionFailed) as failed:
+        await convert(film)
+    assert failed.value.reason == "unsupported_streams"
+    assert "data" in failed.value.detail
+    assert os.listdir(tmp_path) == ["film.mov"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"-i.mkv",
+        b"a b'c\"d\n%03d.mkv",
+        b"caf\xe9 \xff.mkv",
+        b"pipe:0.mkv",
+        b"http:x.mkv",
+        b"concat:a|b.mkv",
+        b"\\ [x].mkv",
+    ],
+)
+async def test_odd_names_are_only_names(convert, tmp_path, name):
+    """No name is an option, a pattern or a protocol."""
+    film = os.path.join(os.fsencode(tmp_path), name)
+    os.rename(films.film(tmp_path / "film.mkv", seconds=1, cover=True), film)
+    assert (await convert(film)).proof.streams
+
+
+async def test_while_it_is_made_nobody_else_may_read_it(convert, tmp_path):
+    """A private film's content stands in the temporary file before the film's mode does."""
+    done = await convert(films.film(tmp_path / "film.mkv"))
+    assert stat.S_IMODE(os.stat(done.temp).st_mode) == 0o600
+
+
+async def test_the_proof_can_be_stored_and_names_every_kept_stream(convert, tmp_path):
+    """JSON in, JSON out; one hash a stream, the attachments counted."""
+    done = await convert(films.film(tmp_path / "film.mkv", **EVERYTHING))
+    stored = json.loads(json.dumps(done.proof.to_dict()))
+    assert [s["film"] for s in stored["streams"]] == [0, 1, 2, 3, 4, 5, 7]
+    assert all(len(s["sha256"]) == 64 for s in stored["streams"])
+    assert (stored["attachments"], stored["chapters"], stored["left_out"]) == (1, 2, [])
+    assert stored["cpu_sec"] > 0
+    assert done.shares
+    assert done.shares == sorted(done.shares)
+    assert done.shares[-1] <= 1
+
+
+async def test_being_cancelled_leaves_nothing(convert, tmp_path):
+    """The process is gone and the temporary file with it when the cancellation is through."""
+    film = films.film(tmp_path / "film.mkv")
+    task = asyncio.create_task(convert(film))
+    temp = tmp_path / ".watcher-test.tmp"
+    while not temp.exists():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert os.listdir(tmp_path) == ["film.mkv"]
+
+
+async def test_a_film_cut_off_while_it_is_converted_is_refused_or_proved_never_half_done(convert, tmp_path):
+    """A file that FFmpeg cannot read gives one clear error."""
+    film = films.film(tmp_path / "film.mp4")
+    before = Decision("make", "english_surround", "", source=1)
+    intact = film.read_bytes()
+    done = await convert(film)
+    os.unlink(done.temp)
+    film.write_bytes(intact[: len(intact) // 4])
+    with pytest.raises(ConversionFailed) as failed:
+        await stereo.make(await tools.find_tools(), done.film, done.temp, done.before, before, stereo.StereoSettings())
+    assert failed.value.reason == "ffmpeg_failed"
+    assert os.listdir(tmp_path) == ["film.mp4"]
+
+
+@contextmanager
+def small_disk(folder, kilobytes):
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("only root may mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+async def test_a_full_disk_is_named_and_leaves_the_film_alone(ours, tmp_path, container):
+    """FFmpeg 5.1 ends with success when the disk is full; its words are heeded."""
+    film = films.film(tmp_path / f"film.{container}", audio=[Audio("eng", 6)] * 4)
+    with small_disk(tmp_path / "disk", 500 + film.stat().st_size // 1024) as disk:
+        path = os.fsencode(disk / film.name)
+        os.rename(tmp_path / film.name, tmp_path / "kept")
+        (disk / film.name).write_bytes((tmp_path / "kept").read_bytes())
+        before = await probe.probe(ours, path)
+        decision = decide(before.streams, AudioRules())
+        with pytest.raises(ConversionFailed) as failed:
+            await stereo.make(ours, path, path + b".tmp", before, decision, stereo.StereoSettings(bitrate_kbps=512))
+        assert failed.value.reason == "no_space"
+        assert os.listdir(disk) == [film.name]
+        assert (disk / film.name).read_bytes() == (tmp_path / "kept").read_bytes()
+
+
+async def test_a_folder_that_cannot_be_written_is_named(ours, tmp_path):
+    """The film is read, nothing else happens."""
+    film = films.film(tmp_path / "film.mkv")
+    before = await probe.probe(ours, os.fsencode(film))
+    decision = decide(before.streams, AudioRules())
+    with pytest.raises(ConversionFailed) as failed:
+        await stereo.make(ours, os.fsencode(film), b"/proc/x.tmp", before, decision, stereo.StereoSettings())
+    assert failed.value.reason in {"permission", "io_error"}
+
+
+def test_the_time_limit_grows_with_length_and_size():
+    """A film of unknown length is guessed from its size, within bounds."""
+    assert stereo.time_limit_sec(0, 0) == 600
+    assert stereo.time_limit_sec(10**10, 7200) == 600 + 28_800 + 20_000
+    assert stereo.time_limit_sec(10**13, None) == 600 + 4 * 43_200 + 2 * 10**7
