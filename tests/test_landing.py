@@ -11,7 +11,6 @@ from watcher.rules.statuses import ProcessedStatus as P
 from watcher.service import landing
 from watcher.service.conversions import Conversions
 from watcher.service.jobs import Failed, JobSpec, Made
-from watcher.store.store import signature_columns
 
 OLD, NEW = b"the film as it was", b"the film with its new track"
 

@@ -174,6 +174,7 @@ def test_a_database_that_is_not_ours_is_refused_and_left_as_it_was(tmp_path):
     with pytest.raises(NotOurDatabase, match="another program"):
         StateStore(path)
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["other.db"]
     path.write_bytes(b"no database at all " * 100)
     with pytest.raises(NotOurDatabase, match="not a SQLite database"):
         StateStore(path)

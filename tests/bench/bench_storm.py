@@ -20,8 +20,14 @@ from pathlib import Path
 
 def watch_with_watchdog(root: str, ready: object, done: object, answer: object) -> None:
     from watchdog.events import (
-        DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileClosedEvent, FileCreatedEvent, FileDeletedEvent,
-        FileMovedEvent, FileSystemEventHandler,
+        DirCreatedEvent,
+        DirDeletedEvent,
+        DirMovedEvent,
+        FileClosedEvent,
+        FileCreatedEvent,
+        FileDeletedEvent,
+        FileMovedEvent,
+        FileSystemEventHandler,
     )  # fmt: skip
     from watchdog.observers import Observer
 

@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from watcher.errors import StoreError
 from watcher.store.store import StateStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAST = {
     "stable_wait_sec": 2, "settle_sec": 0.5, "debounce_quiet_sec": 0.1, "debounce_at_most_sec": 1, "loop_interval_sec": 1,
@@ -53,7 +56,7 @@ class Service:
         self._process = None
         return code
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -47,14 +47,14 @@ def copy_in_parts(source, target, pauses, *, reopen):
     """Copy a file in equal parts with a pause after each but the last."""
     content = source.read_bytes()
     size = len(content) // (len(pauses) + 1) + 1
-    out = open(target, "wb")
+    out = open(target, "wb")  # noqa: SIM115 - closed and opened again on the way
     for number, pause in enumerate([*pauses, 0]):
         out.write(content[number * size : (number + 1) * size])
         out.flush()
         if reopen and pause:
             out.close()
             time.sleep(pause)
-            out = open(target, "ab")
+            out = open(target, "ab")  # noqa: SIM115
         else:
             time.sleep(pause)
     out.close()

@@ -19,6 +19,7 @@ import contextlib
 import errno
 import os
 import stat as modes
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, SourceChanged
@@ -138,7 +139,7 @@ def copy_attributes(source: bytes, temp: bytes) -> list[str]:
     _try(lost, "group", lambda: os.chown(temp, -1, found.st_gid))
     os.chmod(temp, modes.S_IMODE(found.st_mode) & 0o777)
     for name in _extended_attributes(source):
-        _try(lost, f"attribute {name}", lambda name=name: os.setxattr(temp, name, os.getxattr(source, name)))
+        _try(lost, f"attribute {name}", partial(_copy_attribute, source, temp, name))
     os.utime(temp, ns=(found.st_atime_ns, found.st_mtime_ns))
     return lost
 
@@ -153,6 +154,10 @@ def _extended_attributes(path: bytes) -> list[str]:
         return [name for name in os.listxattr(path) if name.startswith(("user.", "system.posix_acl", "security.NTACL"))]
     except OSError:
         return []
+
+
+def _copy_attribute(source: bytes, temp: bytes, name: str) -> None:
+    os.setxattr(temp, name, os.getxattr(source, name))
 
 
 def _try(lost: list[str], what: str, change: Callable[[], None]) -> None:

@@ -9,9 +9,10 @@ lengthens it for this file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from watcher.rules.signature import Signature
+if TYPE_CHECKING:
+    from watcher.rules.signature import Signature
 
 Evidence = Literal["", "closed", "moved_in"]
 """The strongest thing a hint said since the last change: closed after writing, or moved into place."""

@@ -90,16 +90,17 @@ def _differences(
             state.unreadable.append((listing.folder, listing.error.strerror or str(listing.error)))
             continue
         state.files += len(listing.files)
-        known = {row[0]: (row[1:6], row[6]) for row in reader.execute(_KNOWN, (state.root_id, listing.folder))}
-        news = [
-            (name, raw)
-            for name, raw in listing.files
-            if (row := known.pop(name, None)) is None or row[0] != raw or row[1] is not None
-        ]
+        # The inner loop of every re-scan: no tuple is made for a file that is as it was.
+        known = {row[0]: row for row in reader.execute(_KNOWN, (state.root_id, listing.folder)).fetchall()}
+        news = []
+        for seen in listing.files:
+            row = known.pop(seen[0], None)
+            if row is None or row[1:6] != seen[1] or row[6] is not None:
+                news.append(seen)
         state.known += len(listing.files) - len(news)
         here = state.root.rstrip(b"/") + b"/" + (listing.folder + b"/" if listing.folder else b"")
         # A name that is no film by today's settings is not listed, and yet it is not gone.
-        lost = [name for name, (_, missing) in known.items() if missing is None and not os.path.lexists(here + name)]
+        lost = [name for name, row in known.items() if row[6] is None and not os.path.lexists(here + name)]
         if lost:
             state.known += len(lost)
             state.gone_files += len(lost)

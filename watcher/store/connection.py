@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x57544348  # "WTCH": marks the file as ours (PRAGMA application_id)
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_SEC = 10
+LOCK_TRIES = 5
+LOCK_TRY_SEC = 0.05
 _PRAGMAS = ("journal_mode = wal", "foreign_keys = 1", "synchronous = full", "cache_size = -16000")
 """FULL: a decision that was logged outlives a power cut too, for one more fsync a transaction."""
 
@@ -31,18 +34,27 @@ class WriterLock:
     """The right to write to one database, held by one process."""
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(database.name + ".lock")
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        path = database.with_name(database.name + ".lock")
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if not self._taken():
             holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
             raise StoreInUse(
                 f"{database} is in use by another watcher (process {holder}); stop it, or give another storage_url"
-            ) from None
+            )
         os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _taken(self) -> bool:
+        # Who only asks whether there is a writer (`writer_pid`) holds the lock for an instant: that is no writer.
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(LOCK_TRY_SEC)
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Let the next writer in; the file stays, since removing it would race with one who waits."""
@@ -68,6 +80,8 @@ def open_for_writing(path: Path) -> tuple[SqliteDatabase, WriterLock]:
 
     Raises StoreInUse, NotOurDatabase, NewerDatabase, or StoreError for a place that cannot be written.
     """
+    if path.exists() and path.stat().st_size > 0:
+        _connect(f"{path.absolute().as_uri()}?mode=ro", path, lambda db: _verify_ours(db, path), uri=True).close()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = WriterLock(path)
@@ -124,9 +138,15 @@ def _is_empty(database: SqliteDatabase) -> bool:
     return database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
 
 
-def _verify(database: SqliteDatabase, path: Path, *, may_be_older: bool = False) -> None:
-    if database.execute_sql("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+def _verify_ours(database: SqliteDatabase, path: Path) -> None:
+    """Look before anything is made beside it: an empty database may become ours, another's is left alone."""
+    ours = database.execute_sql("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and not _is_empty(database):
         raise NotOurDatabase(f"{path} is the database of another program; it is left alone")
+
+
+def _verify(database: SqliteDatabase, path: Path, *, may_be_older: bool = False) -> None:
+    _verify_ours(database, path)
     known = {migration.name for migration in Migration.load_directory(str(MIGRATIONS))}
     applied = set(Runner(database, str(MIGRATIONS)).applied())
     if applied - known:

@@ -8,13 +8,11 @@ This module decides nothing: which move is legal and when it is made is the engi
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import LostRace
 from watcher.store import connection
 from watcher.store.models import (
-    Attempt,
     FileEntry,
     Folder,
     GroupEntry,
@@ -146,16 +144,12 @@ class StateStore(RootRows, WorkRows):
 
     def forget(self, gone_before_ms: int, root_ids: Sequence[int]) -> int:
         """Delete the entries of these roots whose file has been gone since before `gone_before_ms`; gives their number."""
-        old = (
-            FileEntry.select(FileEntry.id)
-            .join(Folder)
-            .where(FileEntry.missing_since_ms < gone_before_ms, Folder.root.in_(root_ids))
-            .where(FileEntry.id.not_in(Attempt.select(Attempt.entry)))
-        )
-        self.run(FileEntry.update(made_from=None).where(FileEntry.made_from.in_(old)))
-        return int(self.run(FileEntry.delete().where(FileEntry.id.in_(old))))
-
-    # --- upkeep
+        old = [row[0] for row in self.sql(_LONG_GONE, (gone_before_ms, json.dumps(list(root_ids)))).fetchall()]
+        for some in range(0, len(old), 500):
+            ids = old[some : some + 500]
+            self.run(FileEntry.update(made_from=None).where(FileEntry.made_from.in_(ids)))
+            self.run(FileEntry.delete().where(FileEntry.id.in_(ids)))
+        return len(old)
 
     def checkpoint(self) -> None:
         """Bring the write-ahead log into the database file and cut it to nothing: after big scans."""
@@ -169,6 +163,10 @@ _DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_e
     WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete' AND e.next_check_at_ms <= ?
     AND f.root_id IN (SELECT value FROM json_each(?)) AND e.id NOT IN (SELECT entry_id FROM attempt)
     ORDER BY e.next_check_at_ms LIMIT ?"""
+_LONG_GONE = """SELECT e.id FROM file_entry AS e INDEXED BY file_entry_missing
+    CROSS JOIN folder AS f ON f.id = e.folder_id
+    WHERE e.missing_since_ms IS NOT NULL AND e.missing_since_ms < ? AND f.root_id IN (SELECT value FROM json_each(?))
+    AND e.id NOT IN (SELECT entry_id FROM attempt)"""
 _NEW_WAITS = "newly found"
 _INSERT = """INSERT OR IGNORE INTO file_entry
     (folder_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
@@ -198,5 +196,3 @@ def add_request(database: Path, kind: str, path: bytes, at_ms: int) -> None:
             Request.insert(kind=kind, path=path, at_ms=at_ms).execute(writer)
     finally:
         writer.close()
-
-

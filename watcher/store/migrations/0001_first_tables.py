@@ -29,6 +29,7 @@ CREATE INDEX file_entry_due_check ON file_entry (next_check_at_ms)
     WHERE next_check_at_ms IS NOT NULL AND integrity_status <> 'complete';
 CREATE INDEX file_entry_due_process ON file_entry (next_check_at_ms)
     WHERE next_check_at_ms IS NOT NULL AND integrity_status = 'complete';
+CREATE INDEX file_entry_missing ON file_entry (missing_since_ms) WHERE missing_since_ms IS NOT NULL;
 CREATE INDEX file_entry_group ON file_entry (group_id) WHERE group_id IS NOT NULL;
 CREATE INDEX file_entry_made_from ON file_entry (made_from_id) WHERE made_from_id IS NOT NULL;
 CREATE TABLE finding (
