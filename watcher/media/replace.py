@@ -113,15 +113,17 @@ def _place_without_links(temp: bytes, target: bytes) -> None:
     os.rename(temp, target)
 
 
-def finish(source: bytes, target: bytes, temp: bytes, expected: Signature, result: Signature) -> Signature | None:
+def finish(
+    source: bytes, target: bytes, temp: bytes, expected: Signature, result: Signature, writer_of: WriterOf
+) -> Signature | None:
     """Go on with a swap whose intent was written before a stop, if all still stands; else None, and nothing is changed."""
     try:
         there = Signature.of(os.lstat(temp))
         if not there.same_file(result):
             return None
         if target == source:
-            return swap(source, temp, expected, lambda _: None)
-        _require_unchanged(source, expected, lambda _: None)
+            return swap(source, temp, expected, writer_of)
+        _require_unchanged(source, expected, writer_of)
         return place_sidecar(temp, target)
     except (OSError, ConversionFailed):
         return None

@@ -72,10 +72,12 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
         there = scan.observe(target)
         if there is not None and there.same_file(result):
             replace.sync_folder(target)
+            if attempt.temp is not None:
+                work.unlink_if_there(attempt.temp)  # a sidecar has both names for an instant
             return there
         if (
             attempt.temp is not None
-            and (found := replace.finish(path, target, attempt.temp, source, result)) is not None
+            and (found := replace.finish(path, target, attempt.temp, source, result, who_writes)) is not None
         ):
             log.info("swap finished after a stop", path=names.readable(path))
             return found
