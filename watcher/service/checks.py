@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from watcher.media import integrity
 from watcher.rules import machine
-from watcher.rules.statuses import IntegrityStatus, Mode, Reason
+from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus, Reason
 from watcher.service.engine import LEASE_MARGIN_SEC
 from watcher.service.jobs import JobSpec, new_attempt_id
 
@@ -33,11 +33,14 @@ class Checks:
         self._engine.begin_attempt(spec)
         return spec
 
-    def ended(self, outcome: Checked) -> None:
-        """Write a verdict, if the attempt still stands and the file is still the one it speaks of."""
+    def ended(self, outcome: Checked) -> FileEntry | None:
+        """Write a verdict, if the attempt still stands and the file is still the one it speaks of.
+
+        Gives the entry when it is whole and its sound is to be decided about.
+        """
         entry = self._engine.end_attempt(outcome.spec.attempt_id)
         if entry is None or entry.integrity_status is not IntegrityStatus.PENDING:
-            return
+            return None
         verdict = outcome.verdict
         self._store.put_finding(entry.id, verdict=verdict.to_dict(), probe=outcome.probe)
         reason = str(verdict.reason or "")
@@ -47,6 +50,7 @@ class Checks:
                 self._engine.move(
                     entry, "check_passed", next_at=self._engine.clock(), failures_in_row=0, incomplete_in_row=0
                 )
+                return entry if entry.processed_status is ProcessedStatus.NEW else None
             case IntegrityStatus.INCOMPLETE:
                 self._failed(entry, verdict, failures)
             case _:
@@ -56,6 +60,7 @@ class Checks:
                 )
                 changes = {"failures_in_row": failures, "waits_for": f"another try: {verdict.sentence()}"}
                 self._engine.move(entry, "check_undecided", reason=reason, next_at=look_at, **changes)
+        return None
 
     def _failed(self, entry: FileEntry, verdict: Verdict, failures: int) -> None:
         reason = str(verdict.reason or "")

@@ -44,8 +44,8 @@ class Conversions:
         self._config = config
         self._rules = audio.AudioRules(untagged_is_english=config.audio.untagged_is_english)
 
-    def begin(self, entry: FileEntry) -> JobSpec | None:
-        """Decide about one film; gives the job when a track is to be made."""
+    def begin(self, entry: FileEntry, *, may_start: bool = True) -> JobSpec | None:
+        """Decide about one film; gives the job when a track is to be made and `may_start`, else leaves it due."""
         original = self._original(entry)
         if original != entry.id:
             self._engine.move(entry, "is_duplicate", reason="same film in another container", next_at=None)
@@ -61,8 +61,10 @@ class Conversions:
             self._engine.move(entry, "has_stereo", reason=decision.reason, next_at=None)
         elif decision.outcome == "ignored":
             self._engine.move(entry, "ignored", reason=decision.reason, next_at=None)
-        else:
+        elif may_start:
             return self._start(entry, probe, decision)
+        else:
+            self._store.update_entry(entry, waits_for="a free place among the conversions")
         return None
 
     def _original(self, entry: FileEntry) -> int:

@@ -52,37 +52,46 @@ class Dispatch:
 
     async def turn(self, root_ids: Sequence[int]) -> float:
         """Work off what is due as far as slots allow; gives the time of the next due row that has a slot."""
-        deadline = float("inf")
-        for kind, complete in _KINDS:
-            while (free := self._pool.free(kind)) > 0:
-                limit = min(self._engine.config.batch_size, max(free, 8))
-                due = await self._in_store(self._due, complete, limit, root_ids)
-                if not due:
-                    deadline = min(deadline, await self._in_store(self._next, complete, root_ids))
-                    break
-                for entry in due:
-                    await self._one(entry)
-                    if self._pool.free(kind) <= 0:
-                        break
-                await asyncio.sleep(0)
-        return deadline
+        return min([await self._work_off(kind, complete, root_ids) for kind, complete in _KINDS])
 
-    async def _one(self, entry: FileEntry) -> None:
-        """Look at a due entry and carry out its plan. One row after another: a slot taken is a slot gone."""
-        seen = await asyncio.to_thread(observing.look, entry.path, entry.integrity_status, entry.evidence)
-        try:
-            spec: JobSpec | None = await self._in_store(self._decide, entry.id, seen)
-        except WatcherError as error:
-            # One bad row stops only itself: nothing of it was written, and it makes room for the others.
-            log.exception("not planned", path=names.readable(entry.path), reason=str(error))
-            await self._in_store(self._postpone, entry)
-            return
-        if spec is not None:
-            self._pool.submit(spec)
+    async def _work_off(self, kind: Kind, complete: bool, root_ids: Sequence[int]) -> float:
+        # One look a free slot; more at once only while the looks lead to no jobs, as with files that still settle.
+        limit = 1
+        while (free := self._pool.free(kind)) > 0:
+            limit = min(max(limit, free), self._engine.config.batch_size)
+            due = await self._in_store(self._due, complete, limit, root_ids)
+            if not due:
+                return float(await self._in_store(self._next, complete, root_ids))
+            seen = await asyncio.to_thread(_look_at, due)
+            specs = await self._in_store(self._plan, seen, free)
+            for spec in specs:
+                self._pool.submit(spec)
+            limit = 1 if specs else 2 * limit
+        return float("inf")  # the end of a job brings the next turn
 
-    def _postpone(self, entry: FileEntry) -> None:
-        until = self._engine.now_ms() + int(self._engine.config.backoff_max_sec * 1000)
-        self._engine.store.update_entry(entry, next_check_at_ms=until, waits_for="another try after an error")
+    def _plan(self, seen: Sequence[tuple[int, Observation]], free: int) -> list[JobSpec]:
+        """Plan for a batch of due entries in one transaction, until the free slots are taken."""
+        specs: list[JobSpec] = []
+        with self._engine.turn():
+            for entry_id, observation in seen:
+                if len(specs) == free:
+                    break  # the rest stays due
+                try:
+                    with self._engine.turn():
+                        spec = self._decide(entry_id, observation)
+                except WatcherError as error:
+                    # One bad row stops only itself: nothing of it was written, and it makes room for the others.
+                    log.exception("not planned", entry=entry_id, reason=str(error))
+                    self._postpone(entry_id)
+                else:
+                    specs += [spec] if spec is not None else []
+        return specs
+
+    def _postpone(self, entry_id: int) -> None:
+        entry = self._engine.store.entry(entry_id)
+        if entry is not None:
+            until = self._engine.now_ms() + int(self._engine.config.backoff_max_sec * 1000)
+            self._engine.store.update_entry(entry, next_check_at_ms=until, waits_for="another try after an error")
 
     def _due(self, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
         now_ms = self._engine.now_ms()
@@ -94,17 +103,16 @@ class Dispatch:
 
     def _decide(self, entry_id: int, seen: Observation) -> JobSpec | None:
         store = self._engine.store
-        with self._engine.turn():
-            entry = store.entry(entry_id)
-            if entry is None or entry.next_check_at_ms is None or store.attempt_of(entry.id) is not None:
-                return None
-            if self._set_aside(entry, seen):
-                return None
-            action = self._engine.settle(entry, seen)
-            if isinstance(action, planner.Check):
-                return self._checks.begin(entry, action.why)
-            if isinstance(action, planner.Convert):
-                return self._conversions.begin(entry)
+        entry = store.entry(entry_id)
+        if entry is None or entry.next_check_at_ms is None or store.attempt_of(entry.id) is not None:
+            return None
+        if self._set_aside(entry, seen):
+            return None
+        action = self._engine.settle(entry, seen)
+        if isinstance(action, planner.Check):
+            return self._checks.begin(entry, action.why)
+        if isinstance(action, planner.Convert):
+            return self._conversions.begin(entry)
         return None
 
     def _set_aside(self, entry: FileEntry, seen: Observation) -> bool:
@@ -116,3 +124,8 @@ class Dispatch:
         if unwanted and seen.signature is not None:
             self._engine.store.update_entry(entry, next_check_at_ms=None, waits_for=EXCLUDED)
         return unwanted and seen.signature is not None
+
+
+def _look_at(due: Sequence[FileEntry]) -> list[tuple[int, Observation]]:
+    """Look at the files of due entries. Blocking."""
+    return [(entry.id, observing.look(entry.path, entry.integrity_status, entry.evidence)) for entry in due]

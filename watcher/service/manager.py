@@ -260,9 +260,15 @@ class StateManager:
             elif outcome.spec.temp is not None and isinstance(outcome, Failed):
                 await self.in_store(self._in_turn, self._conversions.failed, outcome)
             elif isinstance(outcome, Checked):
-                await self.in_store(self._in_turn, self._checks.ended, outcome)
+                await self.in_store(self._in_turn, self._checked, outcome)
             else:
                 await self.in_store(self._in_turn, self._conversions.void, outcome.spec.attempt_id)
+
+    def _checked(self, outcome: Checked) -> None:
+        """Write a verdict; what can be said about a whole film's sound at once need not wait for a free place."""
+        entry = self._checks.ended(outcome)
+        if entry is not None:
+            self._conversions.begin(entry, may_start=False)
 
     def _in_turn(self, call: Callable[..., Any], *arguments: Any) -> Any:
         with self._engine.turn():

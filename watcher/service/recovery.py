@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from watcher.service import landing
+from watcher.service.dispatch import EXCLUDED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,8 +35,9 @@ class Recovery:
         """Conversions that ran when the service last stopped, and whose root has not been there since."""
 
     async def open(self) -> None:
-        """Give back the checks and take note of the conversions; before any job runs."""
+        """Give back the checks, take note of the conversions, reconsider what the settings excluded; before any job runs."""
         await self._in_store(self._checks.recover)
+        await self._in_store(self._engine.store.reconsider, EXCLUDED, self._engine.now_ms())
         self._orphans = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
 
     async def settle(self, root_id: int) -> None:

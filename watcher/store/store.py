@@ -113,6 +113,11 @@ class StateStore(RootRows, WorkRows):
         self.run(FileEntry.update(**changes).where(FileEntry.id == entry.id))
         _set(entry, changes)
 
+    def reconsider(self, waits_for: str, at_ms: int) -> None:
+        """Have the entries that wait for this looked at again at a time."""
+        here = (FileEntry.waits_for == waits_for) & FileEntry.missing_since_ms.is_null()
+        self.run(FileEntry.update(next_check_at_ms=at_ms).where(here))
+
     def record_move(
         self, entry: FileEntry, subject: str, move: str, after: Status, *, reason: str, at_ms: int, **changes: Any
     ) -> None:
