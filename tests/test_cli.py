@@ -164,7 +164,7 @@ def test_why_tells_every_move_and_the_verdict_in_words(call, library):
 
 def test_why_says_until_when_a_file_waits(call, library):
     """Of a file that settles: what for, and the local time."""
-    assert "waits for   newly found, until 20" in call("why", library.path("new.mkv"))[1]
+    assert "waits for   newly found: it must be quiet first, until 20" in call("why", library.path("new.mkv"))[1]
     assert "nothing: it rests until it changes" in call("why", library.path("good.mkv"))[1]
 
 

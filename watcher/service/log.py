@@ -24,12 +24,14 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
     ]
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=20)
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=20, sort_keys=False)
         if pretty
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
     structlog.configure(
-        processors=[*shared, last] if pretty else [*shared, structlog.processors.format_exc_info, _in_order, last],
+        processors=[*shared, _in_order, last]
+        if pretty
+        else [*shared, structlog.processors.format_exc_info, _in_order, last],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,

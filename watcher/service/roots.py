@@ -104,7 +104,7 @@ class Roots:
 
     def summary(self) -> dict[str, Any]:
         """Give the roots for the log: path -> how it is watched."""
-        return {"roots": {names.readable(root.path): root.suspended or root.mode for root in self._roots.values()}}
+        return {"roots": {names.readable(root.path): root.suspended or str(root.mode) for root in self._roots.values()}}
 
     def sentence(self) -> str:
         """Say in a few words how the roots are."""

@@ -153,15 +153,9 @@ class Scanner:
         for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
             log.info("found", path=names.readable(b"/".join(filter(None, (root.path, folder, name)))))
         if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):
-            log.info(
-                "taken in",
-                root=names.readable(root.path),
-                new=taken.added,
-                changed=taken.changed,
-                moved=taken.moved,
-                gone=taken.gone,
-                back=taken.back,
-            )
+            counts = {"new": taken.added, "changed": taken.changed, "moved": taken.moved, "gone": taken.gone}
+            counts["back"] = taken.back
+            log.info("taken in", root=names.readable(root.path), **{word: n for word, n in counts.items() if n})
 
 
 async def _tell(state: scans.Scan, on_progress: Callable[[int], None]) -> None:

@@ -172,7 +172,7 @@ _LONG_GONE = """SELECT e.id FROM file_entry AS e INDEXED BY file_entry_missing
     CROSS JOIN folder AS f ON f.id = e.folder_id
     WHERE e.missing_since_ms IS NOT NULL AND e.missing_since_ms < ? AND f.root_id IN (SELECT value FROM json_each(?))
     AND e.id NOT IN (SELECT entry_id FROM attempt)"""
-_NEW_WAITS = "newly found"
+_NEW_WAITS = "newly found: it must be quiet first"
 _INSERT = """INSERT OR IGNORE INTO file_entry
     (folder_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
      next_check_at_ms, waits_for)
