@@ -178,7 +178,8 @@ class Roots:
         """Look whether a root is itself; suspend it or take it up again. Gives whether it is."""
         state = await asyncio.to_thread(roots.look, root.path)
         same = state.identity is not None and state.identity == root.identity
-        if root.suspended is None and same and not state.empty:
+        if root.suspended is None and same and (root.empty or not state.empty):
+            root.empty = state.empty
             return True
         sample = await self._in_store(self._engine.store.sample_paths, root.id)
         health = await asyncio.to_thread(_health, root, sample)
@@ -186,7 +187,10 @@ class Roots:
             if root.suspended != health.suspended_because:
                 await self._suspend(root, health.suspended_because)
             return False
-        if health.identity != root.identity or root.was_suspended:
+        root.empty = state.empty
+        before = root.identity
+        root.devices = frozenset(each.device for each in (before, health.identity) if each is not None) | root.devices
+        if health.identity != before or root.was_suspended:
             root.identity = health.identity
             await self._in_store(self._accept, root.id, health.identity)
         if root.suspended is not None:

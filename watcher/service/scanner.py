@@ -39,6 +39,10 @@ class WatchedRoot:
     mode: str
     identity: roots.RootIdentity | None = None
     """What it was last recognised by."""
+    devices: frozenset[int] = frozenset()
+    """Its device number, and the one it had before it was last recognised under a new one."""
+    empty: bool = False
+    """It was empty when it was last found to be itself."""
     suspended: str | None = None
     """Why nothing is concluded about its files; also before the first look."""
     was_suspended: bool = False
@@ -85,7 +89,7 @@ class Scanner:
         """Scan a root below a folder; None when the root was not itself, and nothing is concluded."""
         if not await self._judge(root):
             return None
-        state = scans.Scan(root.id, root.path, below)
+        state = scans.Scan(root.id, root.path, below, root.devices)
         loop = asyncio.get_running_loop()
 
         def hand_over(sightings: list[Any]) -> None:
@@ -112,6 +116,9 @@ class Scanner:
         for folder, reason in state.unreadable:
             path = names.readable(b"/".join(filter(None, (root.path, folder))))
             log.warning("folder cannot be read", path=path, reason=reason)
+        for folder in state.unmounted:
+            path = names.readable(b"/".join(filter(None, (root.path, folder))))
+            log.warning("disk not mounted", path=path, reason="its files were on a disk of their own")
         if not state.stopped and await self._judge(root):
             await self._conclude(root, state, whole=not below)
         return state

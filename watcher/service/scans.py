@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,8 @@ class Scan:
     root_id: int
     root: bytes
     below: bytes = b""
+    devices: frozenset[int] = frozenset()
+    """The root's own device number, and the one it had before it was last recognised under a new one."""
     files: int = 0
     known: int = 0
     """Files the database already had there, gone ones not counted."""
@@ -40,7 +41,8 @@ class Scan:
     """What is no longer there, held back until the root is known to be itself."""
     gone_files: int = 0
     unreadable: list[tuple[bytes, str]] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
+    unmounted: list[bytes] = field(default_factory=list)
+    """Folders whose disk, mounted below the root, is not there."""
     stopped: bool = False
 
 
@@ -61,12 +63,16 @@ def run(
         seen_folders: set[bytes] = set()
         chunk: list[Sighting] = []
         count = 0
-        for sighting in _differences(reader, state, rules, max_depth, should_stop, seen_folders):
-            chunk.append(sighting)
-            count += len(sighting.files)
-            if count >= CHUNK_FILES:
-                hand_over(chunk)
-                chunk, count = [], 0
+        try:
+            for sighting in _differences(reader, state, rules, max_depth, should_stop, seen_folders):
+                chunk.append(sighting)
+                count += len(sighting.files)
+                if count >= CHUNK_FILES:
+                    hand_over(chunk)
+                    chunk, count = [], 0
+        except (FileNotFoundError, NotADirectoryError):
+            if not state.below:
+                raise  # the root itself; a folder below it may well be gone, and all that was in it
         if chunk:
             hand_over(chunk)
         state.stopped = should_stop()
@@ -98,13 +104,7 @@ def _differences(
             if row is None or row[1:6] != seen[1] or row[6] is not None:
                 news.append(seen)
         state.known += len(listing.files) - len(news)
-        here = state.root.rstrip(b"/") + b"/" + (listing.folder + b"/" if listing.folder else b"")
-        # A name that is no film by today's settings is not listed, and yet it is not gone.
-        lost = [name for name, row in known.items() if row[6] is None and not os.path.lexists(here + name)]
-        if lost:
-            state.known += len(lost)
-            state.gone_files += len(lost)
-            state.gone.append(Sighting(listing.folder, gone=lost))
+        _lose(state, listing.folder, [(name, row[1]) for name, row in known.items() if row[6] is None])
         if news:
             yield Sighting(listing.folder, news)
 
@@ -118,13 +118,39 @@ def _lost_folders(reader: sqlite3.Connection, state: Scan, seen: set[bytes]) -> 
         inside = path == state.below or (path + b"/").startswith(below)
         if path in seen or not inside or any((path + b"/").startswith(prefix) for prefix in blind):
             continue
-        names = [row[0] for row in reader.execute(_PRESENT, (folder_id,))]
-        if names:
-            state.known += len(names)
-            state.gone_files += len(names)
-            state.gone.append(Sighting(path, gone=names))
+        _lose(state, path, reader.execute(_PRESENT, (folder_id,)).fetchall())
+
+
+def _lose(state: Scan, folder: bytes, missed: list[tuple[bytes, int]]) -> None:
+    """Note which of the names (each with its file's device) that the walk missed in a folder are gone.
+
+    Not gone is a name that stands there and is no film by today's settings. Nothing is known of a file that lay on a
+    disk of its own, mounted below the root, when no disk is mounted there now.
+    """
+    if not missed:
+        return
+    path = os.path.join(state.root, folder)
+    names = [(name, device) for name, device in missed if not os.path.lexists(os.path.join(path, name))]
+    if names and state.devices and _device_above(path) in state.devices:
+        unmounted = [name for name, device in names if device not in state.devices]
+        if unmounted:
+            state.unmounted.append(folder)
+            names = [(name, device) for name, device in names if device in state.devices]
+    state.known += len(names)
+    state.gone_files += len(names)
+    if names:
+        state.gone.append(Sighting(folder, gone=[name for name, _ in names]))
+
+
+def _device_above(path: bytes) -> int:
+    """Give the device of the nearest folder that is there."""
+    while True:
+        try:
+            return os.stat(path).st_dev
+        except (FileNotFoundError, NotADirectoryError):
+            path = os.path.dirname(path)
 
 
 _KNOWN = """SELECT e.name, device, inode, size_bytes, mtime_ns, blocks, missing_since_ms
     FROM folder AS f JOIN file_entry AS e ON e.folder_id = f.id WHERE f.root_id = ? AND f.path = ?"""
-_PRESENT = "SELECT name FROM file_entry WHERE folder_id = ? AND missing_since_ms IS NULL"
+_PRESENT = "SELECT name, device FROM file_entry WHERE folder_id = ? AND missing_since_ms IS NULL"
