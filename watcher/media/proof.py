@@ -73,7 +73,7 @@ class Proof:
     """What was compared before the swap."""
 
     streams: tuple[dict[str, Any], ...]
-    """One for each kept stream: film (its number), result (its number), codec, and sha256 of its packets."""
+    """One for each kept stream: film (its number), result (its number), codec, and the murmur3 hash of its packets."""
     made: dict[str, Any]
     """The new track: stream, from, filter, seconds, mean_db, peak_db."""
     chapters: int

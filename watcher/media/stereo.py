@@ -33,7 +33,7 @@ __all__ = ["Plan", "Proof", "StereoSettings", "make", "plan", "time_limit_sec"]
 
 MAKING_SHARE: Final = 0.9
 """Of the whole work; reading the result back costs about a tenth of it."""
-_HASH: Final = re.compile(rb"^(\d+),[a-z],SHA256=([0-9a-f]{64})\s*$", re.MULTILINE)
+_HASH: Final = re.compile(rb"^(\d+),[a-z],murmur3=([0-9a-f]{32})\s*$", re.MULTILINE)
 _MEASURED: Final = re.compile(r"\[Parsed_volumedetect_\S+ @ \S+ \[info\] (n_samples|mean_volume|max_volume): (\S+)")
 _COVERS_LIMIT_SEC: Final = 120.0
 _LAST_SEC: Final = 30
@@ -125,7 +125,7 @@ class _Making:
         codecs = {s.index: s.codec for s in self._before.streams}
         return Proof(
             streams=tuple(
-                {"film": old, "result": new, "codec": codecs[old], "sha256": digest}
+                {"film": old, "result": new, "codec": codecs[old], remux.HASH: digest}
                 for (old, new), digest in zip(places, new_hashes, strict=True)
             ),
             made=made,
