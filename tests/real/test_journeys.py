@@ -222,6 +222,22 @@ def test_films_written_into_folders_made_a_moment_before_are_taken(service, drop
         service.reaches(target, "COMPLETE", "IGNORED", "no_english")
 
 
+def test_a_folder_that_is_deleted_takes_its_films_with_it(service, drop, made):
+    (drop / "doomed" / "deep").mkdir(parents=True)
+    shutil.copy(made["german"], drop / "doomed" / "deep" / "film.mkv")
+    service.reaches(drop / "doomed" / "deep" / "film.mkv", "COMPLETE", "IGNORED")
+    shutil.rmtree(drop / "doomed")
+    service.until(lambda: service.statuses(drop / "doomed" / "deep" / "film.mkv") is None, "it is gone", timeout=10)
+
+
+def test_a_folder_that_is_moved_away_takes_its_films_with_it(service, drop, made, tmp_path):
+    (drop / "leaving" / "deep").mkdir(parents=True)
+    shutil.copy(made["german"], drop / "leaving" / "deep" / "film.mkv")
+    service.reaches(drop / "leaving" / "deep" / "film.mkv", "COMPLETE", "IGNORED")
+    os.rename(drop / "leaving", tmp_path / "left")
+    service.until(lambda: service.statuses(drop / "leaving" / "deep" / "film.mkv") is None, "it is gone", timeout=10)
+
+
 def _same_disk(one, other):
     return os.stat(one).st_dev == os.stat(other).st_dev
 

@@ -109,7 +109,8 @@ class Roots:
     def sentence(self) -> str:
         """Say in a few words how the roots are."""
         suspended = sum(1 for root in self._roots.values() if root.suspended)
-        return f"{len(self._roots)} folders watched" + (f", {suspended} suspended" if suspended else "")
+        many = "" if len(self._roots) == 1 else "s"
+        return f"{len(self._roots)} folder{many} watched" + (f", {suspended} suspended" if suspended else "")
 
     def scanning(self) -> bool:
         """Tell whether a scan runs or is wanted now."""
