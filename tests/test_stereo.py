@@ -89,9 +89,11 @@ async def test_a_film_with_everything_keeps_everything(convert, tmp_path, contai
         assert [getattr(was, fact) for fact in facts] == [getattr(now, fact) for fact in facts]
         if was.kind != "attachment":
             assert packets(done.film, was.index) == packets(done.temp, now.index)
-    assert [(c["start_time"], c["tags"]) for c in done.before.chapters] == [
-        (c["start_time"], c["tags"]) for c in done.after.chapters
-    ]
+    for was, now in zip(done.before.chapters, done.after.chapters, strict=True):
+        assert float(now["start_time"]) == pytest.approx(
+            float(was["start_time"]), abs=0.03
+        )  # FFmpeg 8 moves all by 21 ms
+        assert was["tags"] == now["tags"]
     for tag in ("title", "comment"):
         old_value, new_value = ({k.lower(): v for k, v in p.tags.items()}[tag] for p in (done.before, done.after))
         assert old_value == new_value
@@ -140,7 +142,7 @@ async def test_tags_of_the_source_track_do_not_stay_on_the_new_one(convert, tmp_
         tmp_path / "film.mkv", audio=(Audio("eng", 6, "Surround"),), extra=["-metadata:s:a:0", "BPS=448000"]
     )
     made = english_stereo((await convert(film)).after)[0]
-    assert set(map(str.lower, made.tags)) == {"language", "title", "encoder", "duration"}
+    assert set(map(str.lower, made.tags)) - {"encoder", "duration"} == {"language", "title"}
 
 
 @pytest.mark.parametrize("channels", [3, 6, 8])

@@ -107,6 +107,8 @@ class _Making:
         self._settings = settings
         self._on_progress = on_progress
         self._cpu_sec = 0.0
+        self._told = 0.0
+        """The share of the work last reported."""
         self._limit = time_limit_sec(before.size_bytes, before.duration_sec)
         # MP4's index is moved to the front in the end: the position stands while the file is shifted.
         self._stall = 300.0 + before.size_bytes / 5e6
@@ -251,7 +253,13 @@ class _Making:
         duration, tell, (low, high) = self._before.duration_sec, self._on_progress, share
         if tell is None or not duration:
             return None
-        return lambda now: tell(low + (high - low) * min(1.0, max(0.0, (now.out_time_sec or 0.0) / duration)))
+
+        def report(now: Progress) -> None:
+            # At the ends of a pass FFmpeg may not know its position; what is told never goes back.
+            self._told = max(self._told, low + (high - low) * min(1.0, (now.out_time_sec or 0.0) / duration))
+            tell(self._told)
+
+        return report
 
 
 def _hashes(finished: Finished) -> list[str]:
