@@ -1,0 +1,214 @@
+"""How often a verdict is right, and what it costs: every mode, and what others do, on films and damaged copies of them.
+
+    python tests/bench/verdicts.py FOLDER [--modes quick,full] [--jobs 2] [--limit N] [--ffmpeg PATH] [--only NAME]
+
+FOLDER may hold a manifest.json: a list of {"file", "folder", "expected"}, expected being COMPLETE, INCOMPLETE or ERROR
+(damaged). Without one every film in it is taken as intact. Of each intact film the copies of tests/damage.py are made,
+one at a time, in the temporary folder. `--limit` takes so many films, evenly from the list; `--only` the variants whose
+name begins so.
+
+Printed: verdicts by variant and by container; every miss by name; CPU seconds beside a bare decoding of the same files
+(our own included; `ffmpeg -i F -f null -`, with the same threads); and how three common rules judge the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import damage
+
+from watcher.media import integrity, structure, tools
+from watcher.rules import names
+from watcher.rules.statuses import IntegrityStatus, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from watcher.media.ffmpeg import Tools
+
+PEERS = ("exit code of a full decoding", "any line of a full decoding", "exit code of ffprobe")
+LETTER = {IntegrityStatus.COMPLETE: "C", IntegrityStatus.INCOMPLETE: "I", IntegrityStatus.ERROR: "E"}
+
+
+class Row(NamedTuple):
+    """What was said about one file, and at what price."""
+
+    film: str
+    container: str
+    variant: str
+    expected: damage.Expected
+    verdicts: dict[str, tuple[str, str]]
+    """By mode: the status's letter, and the sentence."""
+    cpu: dict[str, float]
+    """By mode, and "bare"."""
+    peers: tuple[bool, ...]
+    """Whether each peer's rule lets the file pass."""
+
+
+# --- one film, in a process of its own
+
+
+@functools.cache
+def found_tools(program: str) -> Tools:
+    return asyncio.run(tools.find_tools(program))
+
+
+def work_off(film: Path, expected: damage.Expected, modes: tuple[Mode, ...], program: str, only: str) -> list[Row]:
+    """Judge a film and, if it is intact, its variants."""
+    container = structure.walk(os.fsencode(film)).container or film.suffix.lower().lstrip(".")
+    look = functools.partial(judge, found_tools(program), modes, film.name, container)
+    rows = [look("as it is", expected, film)]
+    if expected == "whole":
+        with tempfile.TemporaryDirectory(prefix="verdicts-") as folder:
+            for variant, copy in damage.variants(film, Path(folder), only=only):
+                rows.append(look(variant.name, variant.expected, copy))
+    return rows
+
+
+def judge(
+    ours: Tools, modes: tuple[Mode, ...], film: str, container: str, variant: str, expected: damage.Expected, path: Path
+) -> Row:
+    verdicts, cpu = {}, {}
+    for mode in modes:
+        before = cpu_sec()
+        verdict = asyncio.run(integrity.check(ours, os.fsencode(path), mode)).verdict
+        cpu[mode] = cpu_sec() - before
+        verdicts[mode] = LETTER[verdict.status], verdict.sentence()
+    before = cpu_sec()
+    decoded = subprocess.run(
+        [ours.ffmpeg, "-nostdin", "-v", "error", "-threads", "2", "-i", f"file:{path}", "-f", "null", "-"],
+        capture_output=True,
+        check=False,
+    )
+    cpu["bare"] = cpu_sec() - before
+    probed = subprocess.run([ours.ffprobe, "-v", "error", f"file:{path}"], capture_output=True, check=False)
+    passes = (decoded.returncode == 0, decoded.returncode == 0 and not decoded.stderr, probed.returncode == 0)
+    return Row(film, container, variant, expected, verdicts, cpu, passes)
+
+
+def cpu_sec() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+# --- all films
+
+
+def listed(folder: Path) -> list[tuple[Path, damage.Expected]]:
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        films = (
+            path for path in folder.rglob("*") if names.is_film_name(os.fsencode(path.name), names.DEFAULT_EXTENSIONS)
+        )
+        return [(path, "whole") for path in sorted(films) if path.is_file()]
+    return [
+        (folder / item["folder"] / item["file"], "whole" if item["expected"] == "COMPLETE" else "partial")
+        for item in json.loads(manifest.read_text())
+    ]
+
+
+def spread(films: list[tuple[Path, damage.Expected]], limit: int) -> list[tuple[Path, damage.Expected]]:
+    """Take some of them, by chance but always the same ones."""
+    return sorted(random.Random(1).sample(films, min(limit, len(films)))) if limit else films
+
+
+def all_rows(films: Iterable[tuple[Path, damage.Expected]], options: argparse.Namespace) -> list[Row]:
+    modes = tuple(Mode(word) for word in options.modes.split(","))
+    rows: list[Row] = []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        waiting = [pool.submit(work_off, *film, modes, options.ffmpeg, options.only) for film in films]
+        for done, future in enumerate(waiting, 1):
+            rows += future.result()
+            print(f"\r{done} of {len(waiting)} films, {len(rows)} files", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return rows
+
+
+# --- the report
+
+
+def matrix(rows: list[Row], modes: list[str], title: str, key: Callable[[Row], str]) -> None:
+    """Print, for each key and mode, how many were called COMPLETE, INCOMPLETE and ERROR."""
+    print(f"\n{title:24}{'n':>5}  " + "".join(f"{f'{mode} C/I/E':>18}" for mode in modes))
+    for name in dict.fromkeys(map(key, rows)):
+        these = [row for row in rows if key(row) == name]
+        counts = (Counter(row.verdicts[mode][0] for row in these) for mode in modes)
+        told = "".join(f"{' / '.join(str(count[letter]) for letter in 'CIE'):>18}" for count in counts)
+        print(f"{name:24}{len(these):5}  {told}")
+
+
+def is_miss(expected: damage.Expected, *, passed: bool) -> bool:
+    return expected != "open" and passed != (expected == "whole")
+
+
+def misses(rows: list[Row], mode: str) -> None:
+    print(f"\n{mode}: judged otherwise than expected")
+    for row in rows:
+        letter, sentence = row.verdicts[mode]
+        if is_miss(row.expected, passed=letter == "C"):
+            print(f"  {row.variant:15}{row.expected:9}{letter}  {row.film}  ({row.container})  {sentence[:110]}")
+
+
+def rules(rows: list[Row], modes: list[str]) -> None:
+    """Print every rule's errors in one table: ours, then the others'."""
+    classes = ("partial", "corrupt", "whole")
+    print(
+        f"\n{'wrong, of':34}" + "".join(f"{f'{name} {sum(r.expected == name for r in rows)}':>14}" for name in classes)
+    )
+    verdicts = [(f"watcher {mode}", [row.verdicts[mode][0] == "C" for row in rows]) for mode in modes]
+    peers = [(name, [row.peers[number] for row in rows]) for number, name in enumerate(PEERS)]
+    for name, passed in (*verdicts, *peers):
+        wrong = Counter(
+            row.expected for row, passes in zip(rows, passed, strict=True) if is_miss(row.expected, passed=passes)
+        )
+        print(f"{name:34}" + "".join(f"{wrong[kind]:14}" for kind in classes))
+
+
+def cost(rows: list[Row], modes: list[str]) -> None:
+    print(f"\n{'CPU seconds':24}" + "".join(f"{name:>12}" for name in (*modes, "bare decode")))
+    for title, these in (("intact as they are", [r for r in rows if r.variant == "as it is"]), ("all files", rows)):
+        sums = [sum(row.cpu[name] for row in these) for name in (*modes, "bare")]
+        print(f"{title:24}" + "".join(f"{number:12.2f}" for number in sums))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--modes", default=",".join(Mode))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=0, help="so many films only")
+    parser.add_argument("--ffmpeg", default="", help="the ffmpeg to use; its ffprobe lies beside it or on PATH")
+    parser.add_argument("--only", default="", help="only the variants whose name begins so")
+    options = parser.parse_args()
+    rows = all_rows(spread(listed(options.folder), options.limit), options)
+    modes = options.modes.split(",")
+    print(f"{len(rows)} files made of {len({row.film for row in rows})}; FFmpeg {found_tools(options.ffmpeg).version}")
+    matrix(rows, modes, "variant", lambda row: f"{row.variant} ({row.expected})")
+    matrix(
+        sorted(rows, key=lambda row: (row.container, row.expected)),
+        modes,
+        "container",
+        lambda row: f"{row.container} ({row.expected})",
+    )
+    for mode in modes:
+        misses(rows, mode)
+    rules(rows, modes)
+    cost(rows, modes)
+
+
+if __name__ == "__main__":
+    main()
