@@ -46,6 +46,7 @@ def begin(bench, film, target=None):
         temp=temp,
         probe={},
         decision={},
+        replaces=None if target else entry.signature,
     )
     with bench.engine.turn():
         bench.engine.begin_attempt(spec)

@@ -209,13 +209,15 @@ def test_an_interrupted_swap_is_finished_only_when_all_still_stands(film, temp, 
     """The proved result, the same film, nobody writing."""
     target = film[:-4] + b".stereo.mkv" if sidecar else film
     expected = signature(film)
+    replaces = None if sidecar else expected
     intent = replace.prepare(film, temp, expected, nobody)
-    assert replace.finish(film, target, temp, expected, intent, somebody) is None
+    known = (expected, replaces, intent)
+    assert replace.finish(film, target, temp, known, somebody) is None
     other = Signature(intent.device, intent.inode, intent.size_bytes + 1, intent.mtime_ns, 0)
-    assert replace.finish(film, target, temp, expected, other, nobody) is None
-    assert replace.finish(film, target, film + b".none", expected, intent, nobody) is None
+    assert replace.finish(film, target, temp, (expected, replaces, other), nobody) is None
+    assert replace.finish(film, target, film + b".none", known, nobody) is None
     assert (read(film), read(temp)) == (OLD, NEW)
-    assert replace.finish(film, target, temp, expected, intent, nobody).same_file(intent)
+    assert replace.finish(film, target, temp, known, nobody).same_file(intent)
     assert read(target) == NEW
 
 

@@ -84,7 +84,10 @@ def test_the_film_is_whole_whichever_line_is_the_last(tmp_path, name):
         assert read(film) in ((OLD, NEW) if target == film else (OLD,))
         assert not os.path.lexists(target) or target == film or read(target) == NEW
         result = json.loads(read(intent)) if os.path.exists(intent) else None
-        attempt = types.SimpleNamespace(source=asdict(expected), result=result, target=target, temp=temp)
+        replaces = asdict(expected) if target == film else None
+        attempt = types.SimpleNamespace(
+            source=asdict(expected), replaces=replaces, result=result, target=target, temp=temp
+        )
         landed = landing.settle_attempt(attempt, film)
         assert (landed is not None) == (result is not None)
         assert read(target if landed else film) == (NEW if landed else OLD)

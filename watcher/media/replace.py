@@ -113,18 +113,29 @@ def _place_without_links(temp: bytes, target: bytes) -> None:
     os.rename(temp, target)
 
 
+def place(temp: bytes, target: bytes, replaces: Signature | None, writer_of: WriterOf) -> Signature:
+    """Give the prepared result its name: that of the very file `replaces`, or one under which nothing stands."""
+    return place_sidecar(temp, target) if replaces is None else swap(target, temp, replaces, writer_of)
+
+
 def finish(
-    source: bytes, target: bytes, temp: bytes, expected: Signature, result: Signature, writer_of: WriterOf
+    source: bytes,
+    target: bytes,
+    temp: bytes,
+    signatures: tuple[Signature, Signature | None, Signature],
+    writer_of: WriterOf,
 ) -> Signature | None:
-    """Go on with a swap whose intent was written before a stop, if all still stands; else None, and nothing is changed."""
+    """Go on with a swap whose intent was written before a stop, if all still stands; else None, and nothing is changed.
+
+    `signatures` are those of the film, of what the result replaces, and of the result.
+    """
+    film, replaces, result = signatures
     try:
         there = Signature.of(os.lstat(temp))
         if not there.same_file(result):
             return None
-        if target == source:
-            return swap(source, temp, expected, writer_of)
-        _require_unchanged(source, expected, writer_of)
-        return place_sidecar(temp, target)
+        _require_unchanged(source, film, writer_of)
+        return place(temp, target, replaces, writer_of)
     except (OSError, ConversionFailed):
         return None
 

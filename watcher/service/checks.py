@@ -63,6 +63,7 @@ class Checks:
         return None
 
     def _failed(self, entry: FileEntry, verdict: Verdict, failures: int) -> None:
+        self._engine.promote_duplicates(entry)
         reason = str(verdict.reason or "")
         times = entry.incomplete_in_row + 1
         counts = {"failures_in_row": failures, "incomplete_in_row": times}

@@ -88,8 +88,7 @@ class Conversions:
     def _start(self, entry: FileEntry, probe: Probe, decision: audio.Decision) -> JobSpec | None:
         try:
             plan = stereo.plan(probe, decision, entry.path)
-            if plan.target != entry.path and os.path.lexists(plan.target) and not self._ours(plan.target, entry):
-                raise ConversionFailed("sidecar_exists", "a file that is not ours stands where the stereo sidecar goes")
+            replaces = entry.signature if plan.target == entry.path else self._own_sidecar(plan.target, entry)
         except ConversionFailed as error:
             self._refuse(entry, error.reason, error.detail)
             return None
@@ -106,6 +105,7 @@ class Conversions:
             probe=probe.to_dict(),
             decision=decision.to_dict(),
             target=plan.target,
+            replaces=replaces,
             temp=replace.temp_path(entry.path, attempt),
         )
         self._engine.begin_attempt(spec)
@@ -116,9 +116,19 @@ class Conversions:
         )
         return spec
 
-    def _ours(self, target: bytes, film: FileEntry) -> bool:
+    def _own_sidecar(self, target: bytes, film: FileEntry) -> Signature | None:
+        """Give the sidecar that we made for this film and nobody has changed since; None where nothing stands.
+
+        Raises ConversionFailed("sidecar_exists") for a file of somebody else's.
+        """
+        try:
+            there = Signature.of(os.lstat(target))
+        except FileNotFoundError:
+            return None
         known = self._store.entry_at(target)
-        return known is not None and known.made_from_id == film.id
+        if known is not None and known.made_from_id == film.id and known.signature.same_content(there):
+            return there
+        raise ConversionFailed("sidecar_exists", "a file that is not ours stands where the stereo sidecar goes")
 
     def _refuse(self, entry: FileEntry, reason: str, detail: str) -> None:
         self._store.put_finding(entry.id, proof={"refused": reason, "detail": detail})
@@ -153,7 +163,7 @@ class Conversions:
             entry,
             "converted",
             reason=reason or ("sidecar" if beside else "stereo_added"),
-            next_at=None,
+            next_at=None if entry.integrity_status is IntegrityStatus.COMPLETE else self._engine.clock(),
             failures_in_row=0,
             **changes,
         )
@@ -177,7 +187,7 @@ class Conversions:
     def failed(self, outcome: Failed) -> None:
         """Record that no track was made, and when it is tried again."""
         entry = self._engine.end_attempt(outcome.spec.attempt_id)
-        if entry is None or entry.processed_status is not ProcessedStatus.NEW:
+        if entry is None or entry.missing_since_ms is not None or entry.processed_status is not ProcessedStatus.NEW:
             return
         if entry.integrity_status is not IntegrityStatus.COMPLETE or not entry.signature.same_content(
             outcome.spec.signature

@@ -162,7 +162,9 @@ class Engine:
             self.cancel_attempt(entry)
             self.store.update_entry(entry, missing_since_ms=self.now_ms(), next_check_at_ms=None, waits_for="")
             self.note_path(entry, "gone", entry.path, b"")
-            self._promote_duplicates(entry)
+            self.promote_duplicates(entry)
+        elif entry.next_check_at_ms is not None:
+            self.store.update_entry(entry, next_check_at_ms=None, waits_for="")
 
     def back(self, entry: FileEntry, evidence: Evidence) -> None:
         """Note that a file that was gone is there again, with the content it had."""
@@ -188,12 +190,20 @@ class Engine:
             if entry.integrity_status is IntegrityStatus.PENDING:
                 self._move(entry, "integrity", "check_cancelled", "", self.clock(), {})
 
-    def _promote_duplicates(self, entry: FileEntry) -> None:
+    def leaves_group(self, entry: FileEntry) -> None:
+        """Before a film takes another name: it makes room for its duplicates, and is none any more itself."""
+        if entry.processed_status is ProcessedStatus.DUPLICATE:
+            self.move(entry, "becomes_original", reason="renamed", next_at=self.clock())
+        else:
+            self.promote_duplicates(entry)
+
+    def promote_duplicates(self, entry: FileEntry) -> None:
+        """Have a duplicate of this film, which is gone or not whole, decided about anew."""
         if entry.group_id is None:
             return
         for other in self.store.members_of(entry.group_id):
             if other.processed_status is ProcessedStatus.DUPLICATE and other.missing_since_ms is None:
-                self.move(other, "becomes_original", reason="original_gone", next_at=self.clock())
+                self.move(other, "becomes_original", reason="no_original", next_at=self.clock())
                 return
 
     # --- what the planner decides
@@ -243,6 +253,7 @@ class Engine:
             lease_until_ms=_ms(now + spec.lease_sec),
             source=signature_columns(spec.signature),
             target=spec.target,
+            replaces=signature_columns(spec.replaces) if spec.replaces is not None else None,
             temp=spec.temp,
         )
 

@@ -99,7 +99,15 @@ class Intake:
 
     def _meet(self, entry_id: int, seen: Signature, sighting: Sighting, taken: Taken) -> None:
         entry = self._store.entry(entry_id)
-        if entry is None or self._is_own_swap(entry, seen):
+        if entry is None:
+            return
+        if seen != entry.signature or entry.missing_since_ms is not None:
+            # A long scan hands over what it saw minutes ago: the news, if it is any, is what stands there now.
+            now = _now(entry.path)
+            if now is None:
+                return
+            seen = now
+        if self._is_own_swap(entry, seen):
             return
         if not seen.same_content(entry.signature):
             self._engine.content_changed(entry, seen, sighting.evidence)
@@ -134,7 +142,7 @@ class Intake:
         rows = []
         for sighting, name, raw in strangers:
             folder = self._store.folder_id(root_id, sighting.folder)
-            if movers and self._moved(movers.get(raw[1], ()), folder, name, Signature(*raw), sighting):
+            if movers and self._moved(movers.get(raw[1], []), folder, name, Signature(*raw), sighting):
                 taken.moved += 1
                 continue
             rows.append((folder, name, raw, sighting.evidence))
@@ -157,14 +165,16 @@ class Intake:
         return movers
 
     def _moved(
-        self, candidates: Sequence[FileEntry], folder: int, name: bytes, seen: Signature, sighting: Sighting
+        self, candidates: list[FileEntry], folder: int, name: bytes, seen: Signature, sighting: Sighting
     ) -> bool:
         """Let a row follow its file to another name, when it is the same file and the old name is free."""
         for entry in candidates:
             before = entry.path
             if not seen.same_file(entry.signature) or _stands(before):
                 continue
+            candidates.remove(entry)  # each row follows one name: there may be another link to the same file
             self._engine.cancel_attempt(entry)
+            self._engine.leaves_group(entry)
             self._store.update_entry(entry, folder=folder, name=name, missing_since_ms=None, group=None)
             moved = self._store.entry(entry.id)
             assert moved is not None  # noqa: S101 - updated in this transaction
@@ -173,6 +183,13 @@ class Intake:
             self._engine.settled_elsewhere(moved)
             return True
         return False
+
+
+def _now(path: bytes) -> Signature | None:
+    try:
+        return scan.observe(path)
+    except OSError:
+        return None
 
 
 def _stands(path: bytes) -> bool:

@@ -38,6 +38,9 @@ class JobSpec:
     decision: dict[str, Any] | None = None
     """convert: which track is made from which."""
     target: bytes | None = None
+    """convert: the name the result will take."""
+    replaces: Signature | None = None
+    """convert: the very file that stands under that name and may be replaced; None when none does."""
     temp: bytes | None = None
     """convert: where the result is written before anything is replaced."""
 

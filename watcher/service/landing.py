@@ -42,17 +42,13 @@ async def land(outcome: Made, conversions: Conversions, in_store: InStore) -> No
     """Bring a made result in. What prevents it becomes a failed conversion; the film is then as it was."""
     spec = outcome.spec
     assert spec.temp is not None and spec.target is not None  # noqa: S101, PT018
-    beside = spec.target != spec.path
     try:
         result = await asyncio.to_thread(replace.prepare, spec.path, spec.temp, spec.signature, who_writes)
         if not await in_store(conversions.intend, spec, result, outcome.proof):
             await work.discard(spec.temp)
             await in_store(conversions.void, spec.attempt_id)
             return
-        if beside:
-            final = await asyncio.to_thread(replace.place_sidecar, spec.temp, spec.target)
-        else:
-            final = await asyncio.to_thread(replace.swap, spec.path, spec.temp, spec.signature, who_writes)
+        final = await asyncio.to_thread(replace.place, spec.temp, spec.target, spec.replaces, who_writes)
     except ConversionFailed as error:
         await work.discard(spec.temp)
         await in_store(conversions.failed, Failed(spec, error.reason, error.detail))
@@ -66,6 +62,7 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
     Gives the signature of the result that stands in its place, or None when the film is as it was and no trace is left.
     """
     source = Signature(**attempt.source)
+    replaces = Signature(**attempt.replaces) if attempt.replaces else None
     result = Signature(**attempt.result) if attempt.result else None
     target = attempt.target or path
     if result is not None:
@@ -75,12 +72,11 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
             if attempt.temp is not None:
                 work.unlink_if_there(attempt.temp)  # a sidecar has both names for an instant
             return there
-        if (
-            attempt.temp is not None
-            and (found := replace.finish(path, target, attempt.temp, source, result, who_writes)) is not None
-        ):
-            log.info("swap finished after a stop", path=names.readable(path))
-            return found
+        if attempt.temp is not None:
+            found = replace.finish(path, target, attempt.temp, (source, replaces, result), who_writes)
+            if found is not None:
+                log.info("swap finished after a stop", path=names.readable(path))
+                return found
     if attempt.temp is not None:
         work.unlink_if_there(attempt.temp)
     return None

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from watcher.rules import names
 from watcher.service import landing
 from watcher.service.dispatch import EXCLUDED
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from watcher.service.checks import Checks
     from watcher.service.conversions import Conversions
     from watcher.service.engine import Engine
+
+log = structlog.get_logger("watcher")
 
 
 class Recovery:
@@ -41,11 +46,17 @@ class Recovery:
         self._orphans = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
 
     async def settle(self, root_id: int) -> None:
-        """Finish or clear up the interrupted conversions of a root that is itself."""
+        """Finish or clear up the interrupted conversions of a root that is itself; what its disk refuses is left for later."""
+        if not self._orphans:
+            return
         for attempt, path in await self._in_store(self._engine.store.conversions_of, root_id):
             if attempt.id in self._orphans:
+                try:
+                    final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
+                except OSError as error:
+                    log.warning("not cleared up", path=names.readable(path), reason=error.strerror)
+                    continue
                 self._orphans.discard(attempt.id)
-                final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
                 await self._in_store(self._write, attempt.id, final)
 
     def _write(self, attempt_id: str, final: Signature | None) -> None:

@@ -246,6 +246,7 @@ class Roots:
             for below in [b""] if whole else sorted(folders):
                 await self._scanner.scan(root, below, None)
             if whole:
+                await self._recovery.settle(root.id)
                 root.compared = True
                 every = (
                     self._config.poll_interval_sec

@@ -118,9 +118,12 @@ def _word_of(error: OSError) -> str:
 
 
 async def discard(temp: bytes | None) -> None:
-    """Remove a temporary file that will not be used."""
+    """Remove a temporary file that will not be used; where the disk refuses even that, say so."""
     if temp is not None:
-        await asyncio.to_thread(unlink_if_there, temp)
+        try:
+            await asyncio.to_thread(unlink_if_there, temp)
+        except OSError as error:
+            log.warning("temporary file left", path=names.readable(temp), reason=error.strerror)
 
 
 def unlink_if_there(path: bytes) -> None:

@@ -205,6 +205,8 @@ class Attempt(Base):
     """The signature the job was decided on."""
     target = BytesField(null=True)
     """Where the result will stand: the film itself, or the sidecar."""
+    replaces = JsonField(null=True)
+    """The signature of what stands there now and may be replaced; NULL when nothing does."""
     temp = BytesField(null=True)
     """The temporary file beside it."""
     result = JsonField(null=True)

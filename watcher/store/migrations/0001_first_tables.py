@@ -45,7 +45,7 @@ CREATE INDEX journal_entry ON journal (entry_id, id);
 CREATE TABLE attempt (
     id TEXT NOT NULL PRIMARY KEY, entry_id INTEGER NOT NULL UNIQUE REFERENCES file_entry(id), kind TEXT NOT NULL,
     started_at_ms INTEGER NOT NULL, lease_until_ms INTEGER NOT NULL, progress REAL NOT NULL DEFAULT 0,
-    source TEXT NOT NULL, target BLOB, temp BLOB, result TEXT, proof TEXT
+    source TEXT NOT NULL, target BLOB, replaces TEXT, temp BLOB, result TEXT, proof TEXT
 );
 CREATE TABLE request (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, path BLOB NOT NULL, at_ms INTEGER NOT NULL
