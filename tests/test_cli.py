@@ -207,6 +207,8 @@ def test_check_gives_a_verdict_without_a_database(call, tmp_path):
     assert (code, good["status"], good["reason"], good["score"], good["mode"]) == (1, "complete", None, 1.0, "full")
     assert (bad["status"], bad["reason"], bad["path_escaped"]) == ("incomplete", "truncated", True)
     assert bad["sentence"].startswith("cut")
+    code, out, _ = call("check", "--audio", whole)
+    assert (code, out) == (0, f"COMPLETE    {whole}\n  whole (audio check)\n")
     code, out, _ = call("check", cut, tmp_path / "none.mkv", whole)
     assert code == 2
     assert "there is no such file" in out

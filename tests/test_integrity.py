@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import shutil
 
 import clips
@@ -13,7 +14,7 @@ from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 
 COMPLETE, INCOMPLETE, ERROR = IntegrityStatus.COMPLETE, IntegrityStatus.INCOMPLETE, IntegrityStatus.ERROR
-BOTH = pytest.mark.parametrize("mode", list(Mode))
+EACH = pytest.mark.parametrize("mode", list(Mode))
 
 
 @pytest.fixture
@@ -36,10 +37,10 @@ async def verdict_of(ours, path, mode=Mode.QUICK, **options):
     return (await integrity.check(ours, path, mode, **options)).verdict
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("kind", sorted(clips.KINDS))
 async def test_a_whole_film_is_complete(ours, kind, mode):
-    """Every container, both modes, without a note, with what the film holds."""
+    """Every container, every mode, without a note, with what the film holds."""
     result = await integrity.check(ours, bytes(clips.path(kind)), mode)
     assert (result.verdict.status, result.verdict.notes, result.verdict.score) == (COMPLETE, (), 1.0), result.verdict
     assert result.verdict.mode is mode
@@ -49,7 +50,7 @@ async def test_a_whole_film_is_complete(ours, kind, mode):
     assert Verdict.from_dict(result.verdict.to_dict()) == result.verdict
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("kind", ["mp4", "faststart", "mkv", "webm", "avi", "flv", "wmv", "mpg"])
 async def test_a_film_cut_at_60_percent_is_truncated(ours, put, kind, mode):
     """FFmpeg exits 0 on most of these."""
@@ -70,7 +71,7 @@ async def test_how_much_is_there_is_said(ours, put):
     assert verdict.sentence().startswith("cut: 1.0 of 2.0 seconds are there")
 
 
-@BOTH
+@EACH
 async def test_a_reserved_file_is_not_complete(ours, tmp_path, mode):
     """Full size, right headers, first 60 % written: holes where the disk knows them, zeros where not."""
     content = clips.content("faststart")
@@ -218,6 +219,29 @@ async def test_a_long_film_is_sampled_in_quick_mode(ours, tmp_path):
     clips.ffmpeg(*("-stream_loop", "29", "-i", str(clips.path("mkv")), "-c", "copy", str(film)))
     quick = await verdict_of(ours, bytes(film))
     assert (quick.status, quick.mode) == (COMPLETE, Mode.QUICK)
+
+
+async def test_audio_mode_hears_all_sound_of_a_long_film_and_does_not_decode_its_pictures(ours, tmp_path):
+    """What lies between two samples of a quick check is heard; a verdict of damage is a full check's."""
+    film = tmp_path / "long.mkv"
+    clips.ffmpeg(*("-stream_loop", "29", "-i", str(clips.path("mkv")), "-c", "copy", str(film)))
+    log = tmp_path / "calls"
+    script = tmp_path / "ffmpeg"
+    script.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\nexec {shutil.which("ffmpeg")} "$@"\n')
+    script.chmod(0o755)
+    logged = ffmpeg.Tools(str(script), ours.ffprobe, "5", ours.codecs)
+    verdict = await verdict_of(logged, bytes(film), Mode.AUDIO)
+    assert (verdict.status, verdict.mode) == (COMPLETE, Mode.AUDIO)
+    calls = log.read_text().splitlines()
+    assert len(calls) == 1
+    assert "nokey" in calls[0]
+    content = bytearray(film.read_bytes())
+    for frame in re.finditer(b"\x0b\x77", bytes(content[len(content) // 4 : len(content) // 3])):
+        at = len(content) // 4 + frame.start()
+        content[at + 30 : at + 34] = bytes(255 - byte for byte in content[at + 30 : at + 34])
+    film.write_bytes(content)
+    verdict = await verdict_of(ours, bytes(film), Mode.AUDIO)
+    assert (verdict.status, verdict.reason, verdict.mode) == (INCOMPLETE, Reason.DAMAGED, Mode.FULL)
 
 
 async def test_progress_goes_to_one(ours):

@@ -12,7 +12,7 @@ import watcher
 from watcher.commands import checking, common, listing, running, settings, status, why, wishes
 from watcher.config import EXIT_BAD_SETTINGS, load
 from watcher.errors import SettingsError, ToolError, WatcherError
-from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
 
 EXIT_CODES = (
     "Exit codes: 0 yes, or done; 1 no, or it could not be done (one line on standard error says why); 2 no verdict, or "
@@ -138,7 +138,10 @@ def why_(
 def check(
     files: Files,
     full: Annotated[
-        bool, typer.Option("--full", help="Decode everything. Without it, only what proves the end.")
+        bool, typer.Option("--full", help="Decode everything. Without it, only what proves the end, and samples.")
+    ] = False,
+    audio: Annotated[
+        bool, typer.Option("--audio", help="Decode all of the sound and the key frames: a tenth of the cost of --full.")
     ] = False,
     as_json: Json = False,
     config: ConfigFile = None,
@@ -149,7 +152,8 @@ def check(
 
     Example: watcher check --full *.mkv
     """
-    work = checking.check(load(config), files, full=full, as_json=as_json)
+    mode = Mode.FULL if full else Mode.AUDIO if audio else Mode.QUICK
+    work = checking.check(load(config), files, mode=mode, as_json=as_json)
     try:
         _leave(common.complete(work))
     except ToolError as error:

@@ -1,6 +1,6 @@
 """How often a verdict is right, and what it costs: every mode, and what others do, on films and damaged copies of them.
 
-    python tests/bench/verdicts.py FOLDER [--modes quick,full] [--jobs 2] [--limit N] [--ffmpeg PATH] [--only NAME]
+    python tests/bench/verdicts.py FOLDER [--modes quick,audio,full] [--jobs 2] [--limit N] [--ffmpeg PATH] [--only NAME]
 
 FOLDER may hold a manifest.json: a list of {"file", "folder", "expected"}, expected being COMPLETE, INCOMPLETE or ERROR
 (damaged). Without one every film in it is taken as intact. Of each intact film the copies of tests/damage.py are made,

@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 _COLOURS = {IntegrityStatus.COMPLETE: "green", IntegrityStatus.INCOMPLETE: "yellow"}
 
 
-async def check(loaded: Loaded, files: Sequence[os.PathLike[str]], *, full: bool, as_json: bool) -> int:
+async def check(loaded: Loaded, files: Sequence[os.PathLike[str]], *, mode: Mode, as_json: bool) -> int:
     """Check files one after another. Exit code 0 all whole, 1 one is not, 2 one has no verdict.
 
     Raises ToolError when FFmpeg cannot be used at all.
     """
     settings = loaded.config
     ffmpeg = await tools.find_tools(settings.ffmpeg.ffmpeg, settings.ffmpeg.ffprobe)
-    mode = Mode.FULL if full else Mode.QUICK
     console = views.out()
     found = set()
     for path in common.paths_of(files):

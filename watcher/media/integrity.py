@@ -4,7 +4,7 @@
     holes       parts the file system never stored           one system call
     probe       ffprobe finds picture or sound               0.1 s
     zeros       parts that were never filled                 the disk's speed; large files sampled in quick mode
-    decode      quick: samples, or key frames and all sound of a short film; full: everything
+    decode      quick: samples; audio, and quick with a short film: key frames and all sound; full: everything
 
 INCOMPLETE needs evidence from the content. ERROR means only that we could not find out. FFmpeg's exit code proves
 nothing, and neither does a sample after a seek: what a sample finds is looked at again by decoding everything.
@@ -71,7 +71,7 @@ async def check(
     """Find out whether a file is whole; never raises but for cancellation.
 
     `tolerate_lines` is how many complaints of a decoder a film may have whose structure proves it complete: it is then
-    COMPLETE with a note. A quick check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
+    COMPLETE with a note. A shallower check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
     gets the share of the decoding done, 0 to 1. One call of ffprobe is made at most.
     """
     work = _Check(tools, path, mode, _Limits(threads, limit_sec, tolerate_lines), on_progress)
@@ -126,9 +126,9 @@ class _Check:
             verdict = await layer()
             if verdict is not None:
                 return verdict
-        if self.known.mode is Mode.QUICK:
-            return await self._decode_samples()
-        return await self._decode_all()
+        if self.known.mode is Mode.FULL:
+            return await self._decode_all()
+        return await self._decode_parts()
 
     async def _structure(self) -> Verdict | None:
         found = self.known.structure = await asyncio.to_thread(structure.walk, self._path)
@@ -192,7 +192,7 @@ class _Check:
         return replace(verdict, first_damage_byte=zeros.at)
 
     async def _zeros(self) -> Verdict | None:
-        self.known.zeros = await self._scan(self.known.structure.payload, whole=self.known.mode is Mode.FULL)
+        self.known.zeros = await self._scan(self.known.structure.payload, whole=self.known.mode.at_least(Mode.AUDIO))
         at_least = sparse.SILENT_RUN_BYTES if self.known.silent else sparse.ZERO_RUN_BYTES
         if self.known.zeros.longest < at_least:
             return None
@@ -206,32 +206,33 @@ class _Check:
         self.known.bytes_read += zeros.bytes_read
         return zeros
 
-    async def _decode_samples(self) -> Verdict:
-        """Look at samples; decode everything when one of them, or a page of zeros, asks for it."""
+    async def _decode_parts(self) -> Verdict:
+        """Look at samples, or at the key frames and the sound; decode everything when one of them asks for it.
+
+        A page of zeros asks too, and so does a film whose end only its pictures could tell.
+        """
         duration = self.known.duration_sec or 0.0
-        short = duration < decode.SHORT_SEC
-        if self.known.suspect or (short and not self.known.reach_is_known):
+        key_frames = self.known.mode is Mode.AUDIO or duration < decode.SHORT_SEC
+        if self.known.suspect or (key_frames and not self.known.reach_is_known):
             return await self._decode_all()
-        for window in (None,) if short else decode.windows(duration):
-            finished = await self._pass(window=window, key_frames=short)
+        for window in (None,) if key_frames else decode.windows(duration):
+            finished = await self._pass(window=window, key_frames=key_frames)
             if trouble := self._trouble(finished):
                 return trouble
             if (
                 finished.stderr_lines
                 or finished.returncode != 0
                 or decode.nothing_came(finished)
-                or (short and self._too_short(finished))
+                or (key_frames and self._too_short(finished))
             ):
                 return await self._decode_all()
         return self.known.complete()
 
     async def _decode_all(self) -> Verdict:
         """Decode everything, and judge by what FFmpeg says and by how far it came."""
-        if self.known.mode is Mode.QUICK:
-            self.known.mode = Mode.FULL
-            verdict = await self._zeros()  # of a large film only samples were read
-            if verdict is not None:
-                return verdict
+        sampled, self.known.mode = self.known.mode is Mode.QUICK, Mode.FULL
+        if sampled and (verdict := await self._zeros()):  # of a large film only samples were read
+            return verdict
         finished = await self._pass()
         return self._trouble(finished) or self._judge(finished)
 

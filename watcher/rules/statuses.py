@@ -68,4 +68,13 @@ class Mode(StrEnum):
     """How deep a check looks. Ordered: a deeper verdict answers for a shallower question."""
 
     QUICK = "quick"
+    """What proves the end, and samples: the cost does not grow with the film's length."""
+    AUDIO = "audio"
+    """All of the sound and the key frames: a tenth of the cost of everything."""
     FULL = "full"
+    """Everything."""
+
+    def at_least(self, other: Mode) -> bool:
+        """Tell whether a verdict of this mode answers a question of the other."""
+        depths = list(Mode)
+        return depths.index(self) >= depths.index(other)
