@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, ProbeFailed
@@ -86,6 +85,17 @@ def _removed_on_failure(temp: bytes) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def _memory_files(count: int) -> Iterator[list[bytes]]:
+    """Give files for a child to write and read, which no kill can leave behind: they live in our memory."""
+    descriptors = [os.memfd_create("cover") for _ in range(count)]
+    try:
+        yield [b"/proc/%d/fd/%d" % (os.getpid(), descriptor) for descriptor in descriptors]
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
 class _Making:
     """One conversion under way."""
 
@@ -139,23 +149,12 @@ class _Making:
         )
 
     async def _make(self) -> tuple[list[str], int | None]:
-        with tempfile.TemporaryDirectory(prefix="watcher-") as folder:
-            covers = [(number, os.fsencode(os.path.join(folder, str(number)))) for number in self._plan.covers]
+        with _memory_files(len(self._plan.covers)) as files:
+            covers = list(zip(self._plan.covers, files, strict=True))
             if covers:
-                await self._run(
-                    remux.cover_command(self._tools, self._film, covers),
-                    "taking the cover out",
-                    limit=_COVERS_LIMIT_SEC,
-                )
-            argv = remux.command(
-                self._tools,
-                self._film,
-                self._temp,
-                self._before,
-                self._plan,
-                self._settings,
-                [file for _, file in covers],
-            )
+                argv = remux.cover_command(self._tools, self._film, covers)
+                await self._run(argv, "taking the cover out", limit=_COVERS_LIMIT_SEC)
+            argv = remux.command(self._tools, self._film, self._temp, self._before, self._plan, self._settings, files)
             finished = await self._run(argv, "making the track", share=(0.0, MAKING_SHARE))
         return _hashes(finished), _pictures(finished)
 
