@@ -293,11 +293,11 @@ class Roots:
 
 
 def _health(root: WatchedRoot, sample: Sequence[bytes]) -> roots.Health:
-    """Judge a root; one that a scan has doubted is itself again when most of its known files are there. Blocking."""
+    """Judge a root; one that a scan has doubted is itself again when most of what it missed is there. Blocking."""
     health = roots.judge(root.path, root.identity, sample, vouched=root.vouched)
     if health.ok and root.doubted and not root.vouched:
-        present = sum(os.path.lexists(path) for path in sample)
-        if present < len(sample) * roots.MOST:
+        wanted = root.missed or sample
+        if sum(os.path.lexists(path) for path in wanted) < len(wanted) * roots.MOST:
             return roots.Health(root.suspended or DOUBT, root.identity)
     root.doubted = root.doubted and not health.ok
     return health

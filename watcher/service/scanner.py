@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from watcher.service.engine import Engine
-    from watcher.service.intake import Intake, Taken
+    from watcher.service.intake import Intake, Sighting, Taken
     from watcher.watch import roots
 
 log = structlog.get_logger("watcher")
@@ -28,6 +28,8 @@ NAMED_AT_MOST = 5
 DOUBT = "files are gone at once"
 GONE_AT_ONCE_MIN = 20
 """Fewer gone files than this are never suspicious, however small the library."""
+ASKED_FOR = 20
+"""So many of them at most are asked for until the root is believed again."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class WatchedRoot:
     """A person says that it is right as it is."""
     doubted: bool = False
     """A scan missed so many files that it is suspended until they are back or a person vouches for it."""
+    missed: list[bytes] = field(default_factory=list)
+    """Some of those files: by them, not by those that stood all the time, it is recognised. Unknown after a restart."""
     trouble: str = ""
     compared: bool = False
     """A whole scan has ended since the start."""
@@ -135,6 +139,7 @@ class Scanner:
         root.vouched = False
         if state.gone_files > GONE_AT_ONCE_MIN and share > self._config.gone_at_once_percent and not vouched:
             root.doubted = True
+            root.missed = _some_of(root, state.gone)
             await self._suspend(
                 root,
                 f"{state.gone_files} of {state.known} {DOUBT}; if that is right: watcher release {names.readable(root.path)}",
@@ -163,6 +168,11 @@ class Scanner:
             counts = {"new": taken.added, "changed": taken.changed, "moved": taken.moved, "gone": taken.gone}
             counts["back"] = taken.back
             log.info("taken in", root=names.readable(root.path), **{word: n for word, n in counts.items() if n})
+
+
+def _some_of(root: WatchedRoot, gone: Sequence[Sighting]) -> list[bytes]:
+    paths = [b"/".join(filter(None, (root.path, each.folder, name))) for each in gone for name in each.gone]
+    return paths[:: len(paths) // ASKED_FOR + 1]
 
 
 async def _tell(state: scans.Scan, on_progress: Callable[[int], None]) -> None:
