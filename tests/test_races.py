@@ -1,9 +1,11 @@
 """What comes at a bad moment: news older than the row, a file gone under its job, disks that refuse to clear up."""
 
+import dataclasses
 import os
 
 import pytest
 
+from watcher.errors import ConversionFailed
 from watcher.media import replace
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus as I
@@ -15,6 +17,8 @@ from watcher.service.conversions import Conversions
 from watcher.service.intake import Sighting
 from watcher.service.jobs import Checked, Failed, JobSpec, Made
 from watcher.service.recovery import Recovery
+
+NO_STREAMS = {"streams": [], "format": {"duration": "1"}}
 
 
 def whole(bench, name, **changes):
@@ -176,3 +180,30 @@ def test_a_sighting_older_than_the_end_of_its_file_does_not_bring_it_back(bench)
     bench.see("a.mkv")
     bench.intake.take(bench.root_id, [Sighting(b"", [(b"a.mkv", old)])])
     assert bench.entry("a.mkv").missing_since_ms is not None
+
+
+def test_files_scanned_as_part_of_a_root_around_theirs_come_back_to_it(bench):
+    path = bench.write("sub/a.mkv")
+    inner = bench.store.root_at(bench.path("sub")).id
+    seen = Signature.of(os.lstat(path))
+    raw = (seen.device, seen.inode, seen.size_bytes, seen.mtime_ns, seen.blocks)
+    bench.intake.take(inner, [Sighting(b"", [(b"a.mkv", raw)])])
+    identity = bench.entry("sub/a.mkv").id
+    for root in (os.path.dirname(os.fsencode(bench.root)), bench.path("sub")):
+        row = bench.store.root_at(root)
+        assert bench.entry("sub/a.mkv").id == identity
+        assert bench.entry("sub/a.mkv").folder.root_id == row.id
+
+
+async def test_a_conversion_whose_film_went_away_says_nothing_about_the_film(bench, monkeypatch):
+    async def fail(*_, **__):
+        raise ConversionFailed("ffmpeg_failed", "No such file or directory")
+
+    monkeypatch.setattr(work.stereo, "make", fail)
+    bench.write("a.mkv")
+    spec = converting(bench, "a.mkv")
+    spec = dataclasses.replace(spec, probe=NO_STREAMS, decision={"outcome": "convert", "reason": "", "sentence": ""})
+    worker = work.Worker(None, bench.engine.config)
+    assert (await worker.do(spec, lambda _: None)).reason == "ffmpeg_failed"
+    os.rename(spec.path, spec.path + b".away")
+    assert (await worker.do(spec, lambda _: None)).reason == "source_changed"

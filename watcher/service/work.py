@@ -17,6 +17,7 @@ from watcher.rules import audio, names
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 from watcher.service.jobs import Checked, Failed, Made
+from watcher.watch import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,6 +83,8 @@ class Worker:
                     on_progress=report,
                 )
         except ConversionFailed as error:
+            if not await asyncio.to_thread(_stands, spec):
+                return Failed(spec, "source_changed", "the film went away or changed while its track was made")
             return Failed(spec, error.reason, error.detail)
         except ToolMissing as error:
             return Failed(spec, "tool_missing", str(error))
@@ -103,6 +106,14 @@ class Worker:
             yield
         finally:
             del self._reserved[spec.attempt_id]
+
+
+def _stands(spec: JobSpec) -> bool:
+    try:
+        there = scan.observe(spec.path)
+    except OSError:
+        return False
+    return there is not None and there.same_content(spec.signature)
 
 
 def _word_of(error: OSError) -> str:

@@ -18,10 +18,10 @@ class RootRows(Session):
     """What a store knows about roots."""
 
     def root_at(self, path: bytes) -> Root:
-        """Give the row of a root, made if it is new: then files known below another root, that lie in it, become its own."""
+        """Give the row of a root, made if it is new. Files known below another root, that lie in it, become its own."""
         with self.transaction():
-            if self.run(Root.insert(path=path).on_conflict_ignore().as_rowcount()):
-                self._rehome(Root.select().where(Root.path == path).get(self._db))
+            self.run(Root.insert(path=path).on_conflict_ignore())
+            self._rehome(Root.select().where(Root.path == path).get(self._db))
         return Root.select().where(Root.path == path).get(self._db)
 
     def _rehome(self, root: Root) -> None:
@@ -35,7 +35,9 @@ class RootRows(Session):
                 absolute = there + path
                 if (absolute.rstrip(b"/") + b"/").startswith(here):
                     relative = absolute[len(here) :].rstrip(b"/")
-                    self.sql("UPDATE folder SET root_id = ?, path = ? WHERE id = ?", (root.id, relative, folder))
+                    self.sql(
+                        "UPDATE OR IGNORE folder SET root_id = ?, path = ? WHERE id = ?", (root.id, relative, folder)
+                    )
         self._folders.clear()
 
     def roots(self) -> list[Root]:
