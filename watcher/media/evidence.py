@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from watcher.media import decode, sparse, structure
+from watcher.media import complaints, decode, sparse, structure
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 
 if TYPE_CHECKING:
+    from watcher.media.ffmpeg import Finished
     from watcher.media.probe import Probe
 
 _SILENT_CODECS: Final = frozenset({"flac", "alac", "mpeg1video", "mpeg2video", "wavpack", "tta", "rawvideo"})
 """Codecs that store silence or padding as zeros; every pcm_ codec does too."""
 _WITH_NOTES: Final = 0.9
 """The score of a whole film about which something is odd."""
+_SLACK_SEC: Final = 1.5
+_SLACK_SHARE: Final = 0.03
+"""By how much intact films of formats without a declared end were seen to end early, at most."""
 
 
 @dataclass(slots=True)
@@ -31,6 +35,8 @@ class Evidence:
     probe: Probe | None = None
     chosen: decode.Chosen = field(default_factory=lambda: decode.Chosen((), (), ()))
     notes: list[str] = field(default_factory=list)
+    disagreement: str = ""
+    """What a checksum beside the film says against it."""
     cpu_sec: float = 0.0
     bytes_read: int = 0
 
@@ -57,6 +63,21 @@ class Evidence:
     def reach_is_known(self) -> bool:
         """Whether a pass over key frames can tell where the film ends: by its sound, if its headers do not."""
         return self.structure.status == "whole" or bool(self.chosen.audio)
+
+    def may_tolerate(self, lines: tuple[str, ...], reached: float | None) -> bool:
+        """Tell whether all but these lines speaks for the film: its headers, its zeros, its length."""
+        duration = self.duration_sec or 0.0
+        to_its_end = (reached or 0.0) >= duration * (1 - _SLACK_SHARE) - 0.25
+        whole = self.structure.status == "whole" and not self.suspect
+        return whole and to_its_end and not complaints.proves_damage(lines)
+
+    def ends_early(self, finished: Finished) -> bool:
+        """Tell whether decoding ended before the film should; asked only where the structure proves no end."""
+        duration = self.duration_sec
+        if duration is None or self.structure.status == "whole" or not self.chosen.codecs:
+            return False
+        reached = (finished.progress.out_time_sec if finished.progress else None) or 0.0
+        return reached < duration - max(_SLACK_SEC, duration * _SLACK_SHARE)
 
     def complete(self) -> Verdict:
         """The film is whole."""

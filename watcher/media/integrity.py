@@ -3,6 +3,7 @@
     structure   the headers say where the file ends          milliseconds
     holes       parts the file system never stored           one system call
     probe       ffprobe finds picture or sound               0.1 s
+    reference   full: a checksum beside the film             the disk's speed, and decides without decoding
     zeros       parts that were never filled                 the disk's speed; large files sampled in quick mode
     decode      quick: samples; audio, and quick with a short film: key frames and all sound; full: everything
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ProbeFailed, ToolMissing
-from watcher.media import complaints, decode, probe, sparse, structure
+from watcher.media import complaints, decode, probe, reference, remux, sparse, structure
 from watcher.media.evidence import Evidence
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import Mode, Reason
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
 _UNREADABLE_RUN_BYTES: Final = 64 << 10
 """A run of zeros that explains why ffprobe cannot read a file."""
 _LINES_TOLD: Final = 8
-_SLACK_SEC: Final = 1.5
-_SLACK_SHARE: Final = 0.03
-"""By how much intact films of formats without a declared end were seen to end early, at most."""
+_UNKNOWN_SCORE: Final = 0.5
+"""Something is wrong, and a checksum does not tell how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,13 @@ class _Check:
         self.known.size = found.st_size
         limit = self._limits.time_sec if self._limits.time_sec is not None else time_limit_sec(self.known.size, None)
         self._deadline = asyncio.get_running_loop().time() + limit
-        for layer in (self._structure, self._holes, self._probe, self._zeros):
+        for layer in (self._structure, self._holes, self._probe):
             verdict = await layer()
             if verdict is not None:
                 return verdict
         if self.known.mode is Mode.FULL:
-            return await self._decode_all()
-        return await self._decode_parts()
+            return await self._everything()
+        return await self._zeros() or await self._decode_parts()
 
     async def _structure(self) -> Verdict | None:
         found = self.known.structure = await asyncio.to_thread(structure.walk, self._path)
@@ -188,7 +188,7 @@ class _Check:
         zeros = await self._scan(((0, self.known.size),), whole=True)
         if zeros.longest < _UNREADABLE_RUN_BYTES:
             return self.known.incomplete(reason, 0, evidence)
-        verdict = self.known.incomplete(Reason.ZEROS, 1 - zeros.longest / self.known.size, _told(zeros), evidence)
+        verdict = self.known.incomplete(Reason.ZEROS, 1 - zeros.longest / self.known.size, zeros.told(), evidence)
         return replace(verdict, first_damage_byte=zeros.at)
 
     async def _zeros(self) -> Verdict | None:
@@ -197,7 +197,7 @@ class _Check:
         if self.known.zeros.longest < at_least:
             return None
         verdict = self.known.incomplete(
-            Reason.ZEROS, 1 - self.known.zeros.longest / self.known.size, _told(self.known.zeros)
+            Reason.ZEROS, 1 - self.known.zeros.longest / self.known.size, self.known.zeros.told()
         )
         return replace(verdict, missing_bytes=self.known.zeros.longest, first_damage_byte=self.known.zeros.at)
 
@@ -214,7 +214,7 @@ class _Check:
         duration = self.known.duration_sec or 0.0
         key_frames = self.known.mode is Mode.AUDIO or duration < decode.SHORT_SEC
         if self.known.suspect or (key_frames and not self.known.reach_is_known):
-            return await self._decode_all()
+            return await self._everything()
         for window in (None,) if key_frames else decode.windows(duration):
             finished = await self._pass(window=window, key_frames=key_frames)
             if trouble := self._trouble(finished):
@@ -223,18 +223,40 @@ class _Check:
                 finished.stderr_lines
                 or finished.returncode != 0
                 or decode.nothing_came(finished)
-                or (key_frames and self._too_short(finished))
+                or (key_frames and self.known.ends_early(finished))
             ):
-                return await self._decode_all()
+                return await self._everything()
         return self.known.complete()
 
-    async def _decode_all(self) -> Verdict:
-        """Decode everything, and judge by what FFmpeg says and by how far it came."""
-        sampled, self.known.mode = self.known.mode is Mode.QUICK, Mode.FULL
-        if sampled and (verdict := await self._zeros()):  # of a large film only samples were read
+    async def _everything(self) -> Verdict:
+        """Read and decode everything, and judge by what FFmpeg says and by how far it came.
+
+        Only here a checksum beside the film is asked: it costs reading all of the film, and decoding costs more.
+        """
+        scanned, self.known.mode = self.known.mode is Mode.AUDIO, Mode.FULL
+        told = await asyncio.to_thread(reference.find, self._path)
+        if told is not None and await self._agrees(told):
+            return self.known.complete()
+        if not scanned and (verdict := await self._zeros()):
             return verdict
+        if self.known.disagreement:
+            return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)
         finished = await self._pass()
         return self._trouble(finished) or self._judge(finished)
+
+    async def _agrees(self, told: reference.Reference) -> bool:
+        """Compare the film with a checksum; a disagreement is kept, since zeros may say more about it."""
+        found, length = await asyncio.to_thread(reference.digest, self._path, told.kind, should_stop=self.stop.is_set)
+        self.known.bytes_read += length
+        if found == told.digest:
+            self.known.notes.append(f"{told.source} agrees ({told.kind} {found}), so it was not decoded")
+        elif self.known.probe and any(stream.title == remux.TITLE for stream in self.known.probe.streams):
+            self.known.notes.append(f"{told.source} speaks of the film before its stereo track was added")
+        else:
+            self.known.disagreement = (
+                f"reference: {told.source} says {told.kind} {told.digest}, the content has {found}"
+            )
+        return found == told.digest
 
     async def _pass(self, window: decode.Window | None = None, *, key_frames: bool = False) -> Finished:
         finished = await decode.run_pass(
@@ -261,36 +283,21 @@ class _Check:
             return self.known.incomplete(
                 Reason.UNDECODABLE, 0, "decode: a decoder was there, but nothing came out", *told
             )
-        if self._too_short(finished):
+        if self.known.ends_early(finished):
             duration = self.known.duration_sec or 1.0
             evidence = f"decode: it ends at {reached or 0:.1f} s of {duration:.1f} s"
             verdict = self.known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
             return replace(verdict, readable_sec=reached)
-        if finished.returncode == 0 and count <= (self._limits.lines if self._may_tolerate(lines, reached) else 0):
+        if finished.returncode == 0 and count <= (self._limits.lines if self.known.may_tolerate(lines, reached) else 0):
             self.known.notes += told
             return self.known.complete()
         reason = Reason.DAMAGED
         if self.known.suspect:
-            reason, told = Reason.ZEROS, [_told(self.known.zeros), *told]
+            reason, told = Reason.ZEROS, [self.known.zeros.told(), *told]
         elif complaints.speaks_of_a_cut(lines) and self.known.structure.status != "whole":
             reason = Reason.TRUNCATED
         verdict = self.known.incomplete(reason, 1 - count / 100, *(told or [f"decode: {probe.complaint(finished)}"]))
         return replace(verdict, first_damage_sec=finished.first_line_sec, readable_sec=reached)
-
-    def _may_tolerate(self, lines: tuple[str, ...], reached: float | None) -> bool:
-        """Tell whether all but these lines speaks for the film: its headers, its zeros, its length."""
-        duration = self.known.duration_sec or 0.0
-        to_its_end = (reached or 0.0) >= duration * (1 - _SLACK_SHARE) - 0.25
-        whole = self.known.structure.status == "whole" and not self.known.suspect
-        return whole and to_its_end and not complaints.proves_damage(lines)
-
-    def _too_short(self, finished: Finished) -> bool:
-        """Tell whether decoding ended before the film should; asked only where the structure proves no end."""
-        duration = self.known.duration_sec
-        if duration is None or self.known.structure.status == "whole" or not self.known.chosen.codecs:
-            return False
-        reached = (finished.progress.out_time_sec if finished.progress else None) or 0.0
-        return reached < duration - max(_SLACK_SEC, duration * _SLACK_SHARE)
 
     def _trouble(self, finished: Finished) -> Verdict | None:
         """Give the verdict when a child's end speaks of the machine and not of the film."""
@@ -307,7 +314,3 @@ class _Check:
         duration = self.known.duration_sec
         if self._on_progress is not None and duration:
             self._on_progress(min(1.0, max(0.0, seconds / duration)))
-
-
-def _told(zeros: sparse.Zeros) -> str:
-    return f"zeros: {zeros.longest:,} bytes from byte {zeros.at or 0:,} on"

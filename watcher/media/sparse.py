@@ -41,6 +41,10 @@ class Zeros:
     """Where it begins."""
     bytes_read: int = 0
 
+    def told(self) -> str:
+        """Say it as a line of evidence."""
+        return f"zeros: {self.longest:,} bytes from byte {self.at or 0:,} on"
+
 
 def holes(path: bytes, payload: Sequence[Range]) -> list[Range]:
     """Give the holes in the payload: also what is reserved (fallocate) and not yet written.
