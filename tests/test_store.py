@@ -269,3 +269,15 @@ def test_the_sample_of_a_root_is_spread_and_names_only_files_that_should_be_ther
     assert all(path.endswith(b"/a.mkv") and store.entry_at(path) for path in sample)
     put(store, b"top.mkv", root=b"/top")
     assert store.sample_paths(store.root_at(b"/top").id) == [b"/top/top.mkv"]
+
+
+def test_a_full_disk_under_the_database_is_one_sentence(store):
+    store.sql("PRAGMA max_page_count = 1")
+    some = [(1, b"%d" % number * 50, (1, 2, 3, 4, 5), "") for number in range(3000)]
+    store.root_at(b"/films")
+    store.folder_id(1, b"")
+    with pytest.raises(StoreError, match="database or disk is full"), store.transaction():
+        store.insert_entries(some, 1, {"": 1})
+    with pytest.raises(StoreError, match="database or disk is full"), store.transaction():
+        store.sql("INSERT INTO root (path) VALUES (zeroblob(1000000))")
+    assert store.count_entries(1) == 0

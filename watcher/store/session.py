@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from peewee import OperationalError
+
+from watcher.errors import StoreError
 from watcher.store import connection
 
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ class Session:
         """Write all of what is done inside, or nothing."""
         folders = dict(self._folders) if not self._db.in_transaction() else None
         try:
-            with self._db.atomic("IMMEDIATE") if folders is not None else self._db.atomic():
+            with self.in_words(), self._db.atomic("IMMEDIATE") if folders is not None else self._db.atomic():
                 yield
         except BaseException:
             if folders is not None:
@@ -53,8 +57,23 @@ class Session:
 
     def run(self, query: Query) -> Any:
         """Run a Peewee query on this store's connection."""
-        return query.execute(self._db)
+        with self.in_words():
+            return query.execute(self._db)
 
     def sql(self, text: str, values: Sequence[object] = ()) -> Any:
         """Run plain SQL where Peewee's 250 us a statement would be the cost that counts; gives the cursor."""
-        return self._db.execute_sql(text, values)
+        with self.in_words():
+            return self._db.execute_sql(text, values)
+
+    @contextmanager
+    def in_words(self) -> Iterator[None]:
+        """Say what keeps the database from working (a full disk, one that does not answer) as a StoreError."""
+        try:
+            yield
+        except (OperationalError, sqlite3.OperationalError) as error:
+            before = error.__context__
+            while before is not None and not isinstance(before, StoreError):
+                before = before.__context__
+            if before is not None:
+                raise before from None  # a full disk makes SQLite roll back by itself; Peewee's own attempt then fails
+            raise StoreError(f"{self.path}: the database cannot be used: {error}") from error

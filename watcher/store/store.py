@@ -45,7 +45,8 @@ class StateStore(RootRows, WorkRows):
             (folder, name, *signature, now_ms, now_ms, evidence, next_check_at_ms[evidence], _NEW_WAITS)
             for folder, name, signature, evidence in entries
         )
-        self._db.connection().executemany(_INSERT, rows)
+        with self.in_words():
+            self._db.connection().executemany(_INSERT, rows)
 
     def entries_of_folder(self, root_id: int, path: bytes) -> dict[bytes, tuple[int, RawSignature, int | None]]:
         """Give name -> (entry id, signature, missing_since_ms) of one folder."""
