@@ -207,3 +207,16 @@ async def test_a_conversion_whose_film_went_away_says_nothing_about_the_film(ben
     assert (await worker.do(spec, lambda _: None)).reason == "ffmpeg_failed"
     os.rename(spec.path, spec.path + b".away")
     assert (await worker.do(spec, lambda _: None)).reason == "source_changed"
+
+
+def test_another_file_under_the_name_is_not_taken_for_a_writer_that_paused(bench):
+    bench.write("a.mkv", b"old")
+    whole(bench, "a.mkv")
+    bench.clock.forward(1800)
+    bench.write("new", b"another film")
+    os.rename(bench.path("new"), bench.path("a.mkv"))
+    bench.see("a.mkv", evidence="moved_in")
+    assert bench.entry("a.mkv").longest_gap_ms == 0
+    bench.write("a.mkv", b"the writer goes on")
+    bench.see("a.mkv")
+    assert bench.entry("a.mkv").longest_gap_ms == 0

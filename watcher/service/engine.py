@@ -122,7 +122,7 @@ class Engine:
         now = self.clock()
         judged = entry.integrity_status not in (IntegrityStatus.UNKNOWN, IntegrityStatus.PENDING)
         gap = entry.longest_gap_ms / 1000
-        if judged:
+        if judged and seen.inode == entry.inode:  # another file under the name is no writer that paused
             gap = stability.gap_after(entry.quiet_since_ms / 1000, now, gap)
         changes = {
             **signature_columns(seen),
