@@ -140,3 +140,38 @@ async def test_a_plain_film_makes_no_line_at_all():
     )
     assert (finished.returncode, finished.stderr_lines) == (0, ())
     assert finished.progress.out_time_sec == pytest.approx(2, abs=0.1)
+
+
+INTACT = {
+    "the last frame is cut": ["[ac3 @ 0x1] [error] frame CRC mismatch"],
+    "a broadcast's first and last sound": [
+        "[error] Error while decoding stream #0:1: Invalid data found when processing input",
+        "[ac3 @ 0x1] [error] incomplete frame",
+    ],
+    "an encoder's own way": [
+        "[h264 @ 0x1] [error] A non-intra slice in an IDR NAL unit.",
+        "[h264 @ 0x1] [error] decode_slice_header error",
+    ]
+    * 2,
+    "begins at a picture that refers back": ["[h264 @ 0x1] [error] mmco: unref short failure"],
+}
+CHANGED = {
+    "garbage in one picture": ["[h264 @ 0x1] [error] error while decoding MB 27 6, bytestream -31"],
+    "one bit of HEVC": ["[hevc @ 0x1] [error] The cu_qp_delta 130 is outside the valid range [-26, 25]."],
+    "a frame nobody explains": ["[vist#0:0/vp9 @ 0x1] [dec:vp9 @ 0x2] [error] Error submitting packet to decoder: X"],
+    "two frames of sound": ["[ac3 @ 0x1] [error] frame CRC mismatch"] * 2,
+    "one known line, one other": [*INTACT["the last frame is cut"], "[aac @ 0x1] [error] Reserved bit set."],
+    "no line at all": [],
+}
+
+
+@pytest.mark.parametrize("lines", INTACT.values(), ids=INTACT)
+def test_some_lines_may_be_forgiven(lines):
+    """Each was seen on intact films, once or twice."""
+    assert complaints.are_of_intact_films(tuple(lines))
+
+
+@pytest.mark.parametrize("lines", CHANGED.values(), ids=CHANGED)
+def test_one_line_about_changed_content_is_enough(lines):
+    """Decoders complain once about one damaged place and go on: few lines are no sign of a whole film."""
+    assert not complaints.are_of_intact_films(tuple(lines))

@@ -84,13 +84,27 @@ async def test_a_reserved_file_is_not_complete(ours, tmp_path, mode):
     assert (await verdict_of(ours, bytes(dense), mode)).reason is Reason.ZEROS
 
 
-async def test_one_lost_page_is_found_by_decoding(ours, put):
-    """4 KiB of zeros prove nothing by themselves; they make a quick check decode everything."""
+async def test_one_lost_page_is_proof_where_no_codec_makes_zeros(ours, put):
+    """4 KiB of zeros in compressed picture and sound; where it could be lawful, it makes us decode everything."""
     content = bytearray(clips.content("faststart"))
     at = (len(content) // 2) & ~4095
     content[at : at + 4096] = bytes(4096)
     verdict = await verdict_of(ours, put(bytes(content)))
-    assert (verdict.status, verdict.reason, verdict.mode) == (INCOMPLETE, Reason.ZEROS, Mode.FULL)
+    assert (verdict.status, verdict.reason, verdict.mode) == (INCOMPLETE, Reason.ZEROS, Mode.QUICK)
+    content = bytearray(clips.content("wmv"))
+    at = (len(content) // 2) & ~4095
+    content[at : at + 4096] = bytes(4096)
+    assert (await verdict_of(ours, put(bytes(content), "film.wmv"))).mode is Mode.FULL
+
+
+async def test_the_padding_of_a_tag_is_no_missing_film(ours, put, tmp_path):
+    """An MP3 leaves room in its tag, in zeros, so that a title can grow."""
+    clips.ffmpeg(
+        "-i", str(clips.path("avi")), "-vn", "-c:a", "copy", "-id3v2_version", "0", str(tmp_path / "plain.mp3")
+    )
+    tag = b"ID3\x04\x00\x00" + bytes((0, 0, 12000 >> 7, 12000 & 127)) + bytes(12000)
+    verdict = await verdict_of(ours, put(tag + (tmp_path / "plain.mp3").read_bytes(), "film.mp3"))
+    assert verdict.status is COMPLETE, verdict
 
 
 async def test_damage_in_the_middle_is_damage(ours, put):

@@ -60,9 +60,20 @@ _CUT: Final = re.compile(
     r"|End of file",
     re.IGNORECASE,
 )
-_PROOF: Final = re.compile(r"\[ogg @ \S+ (\[\w+\] )?CRC mismatch|invalid as first byte of an EBML number")
-"""One such line is enough: the container's own checksum or framing is wrong. (A codec's checksum is not: intact AC-3 has
-frames whose CRC fails.)"""
+_OF_INTACT: Final = (
+    (re.compile(r"frame CRC mismatch"), 1),  # the last AC-3 frame, cut by whoever cut the film
+    (re.compile(r"incomplete frame|Header missing"), 2),  # the first and the last frame of a broadcast's sound
+    (re.compile(r"non-intra slice in an IDR NAL unit"), 2),  # an encoder's own way
+    (
+        re.compile(
+            r"mmco: unref short failure|co located POCs unavailable|Could not find ref with POC|illegal short term buffer"
+            r"|[Mm]issing reference picture|reference picture missing|number of reference frames|reorder buffer"
+        ),
+        2,  # a film cut out of another, at a picture that refers to what went before
+    ),
+)
+"""What intact films make decoders say, and how often at most. All else is said of content that was changed: one damaged
+place makes a decoder complain once or twice, and then go on."""
 _FOLLOWS: Final = re.compile(
     r"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)"
 )
@@ -116,9 +127,12 @@ def defects(lines: tuple[str, ...]) -> int:
     return max(sum(not _FOLLOWS.search(line) for line in lines), min(1, len(lines)))
 
 
-def proves_damage(lines: tuple[str, ...]) -> bool:
-    """Tell whether a line is among those that no intact film causes, not even once."""
-    return any(_PROOF.search(line) for line in lines)
+def are_of_intact_films(lines: tuple[str, ...]) -> bool:
+    """Tell whether intact films, too, cause these lines, and so few of them."""
+    own = [line for line in lines if not _FOLLOWS.search(line)]
+    known = [sum(bool(pattern.search(line)) for line in own) for pattern, _ in _OF_INTACT]
+    few = all(count <= at_most for count, (_, at_most) in zip(known, _OF_INTACT, strict=True))
+    return bool(own) and few and sum(known) == len(own)
 
 
 def trouble_of_the_machine(lines: tuple[str, ...]) -> str:

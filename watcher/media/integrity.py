@@ -70,8 +70,8 @@ async def check(
 ) -> CheckResult:
     """Find out whether a file is whole; never raises but for cancellation.
 
-    `tolerate_lines` is how many complaints of a decoder a film may have whose structure proves it complete: it is then
-    COMPLETE with a note. A shallower check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
+    `tolerate_lines` is how many complaints of a decoder a film may have whose structure proves it complete, if they are
+    such as intact films cause: it is then COMPLETE with a note. A shallower check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
     gets the share of the decoding done, 0 to 1. One call of ffprobe is made at most.
     """
     work = _Check(tools, path, mode, _Limits(threads, limit_sec, tolerate_lines), on_progress)
@@ -193,8 +193,7 @@ class _Check:
 
     async def _zeros(self) -> Verdict | None:
         self.known.zeros = await self._scan(self.known.structure.payload, whole=self.known.mode.at_least(Mode.AUDIO))
-        at_least = sparse.SILENT_RUN_BYTES if self.known.silent else sparse.ZERO_RUN_BYTES
-        if self.known.zeros.longest < at_least:
+        if self.known.zeros.longest < self.known.zero_run_bytes:
             return None
         verdict = self.known.incomplete(
             Reason.ZEROS, 1 - self.known.zeros.longest / self.known.size, self.known.zeros.told()
@@ -288,7 +287,9 @@ class _Check:
             evidence = f"decode: it ends at {reached or 0:.1f} s of {duration:.1f} s"
             verdict = self.known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
             return replace(verdict, readable_sec=reached)
-        if finished.returncode == 0 and count <= (self._limits.lines if self.known.may_tolerate(lines, reached) else 0):
+        if finished.returncode == 0 and (
+            not lines or (count <= self._limits.lines and self.known.may_tolerate(lines, reached))
+        ):
             self.known.notes += told
             return self.known.complete()
         reason = Reason.DAMAGED

@@ -22,7 +22,8 @@ ZERO_RUN_BYTES: Final = 16 << 10
 SILENT_RUN_BYTES: Final = 1 << 20
 """The same for codecs that store silence or padding as zeros: PCM, FLAC, ALAC, MPEG-2."""
 SUSPECT_PAGE_BYTES: Final = 4096
-"""A page of zeros is what a lost write leaves. One intact film in 20 has some, so it proves nothing; it asks for a closer look."""
+"""A page of zeros is what a lost write leaves. Whether it proves that, the film's codecs decide; it always asks for a
+closer look."""
 QUICK_BYTES: Final = 256 << 20
 """A larger file is sampled: 512 windows of 64 KiB, evenly, and the last 4 MiB, which is what is written last."""
 _WINDOWS: Final = 512
