@@ -175,3 +175,11 @@ def test_some_lines_may_be_forgiven(lines):
 def test_one_line_about_changed_content_is_enough(lines):
     """Decoders complain once about one damaged place and go on: few lines are no sign of a whole film."""
     assert not complaints.are_of_intact_films(tuple(lines))
+
+
+def test_a_demuxer_may_stumble_over_what_stands_behind_the_film():
+    """Only where the headers proved that something does, and only the demuxer."""
+    stumbles = ("[in#0/ogg @ 0x1] [error] Error during demuxing: Invalid data found when processing input",)
+    assert complaints.are_of_intact_films(stumbles, more_behind=True)
+    assert not complaints.are_of_intact_films(stumbles)
+    assert not complaints.are_of_intact_films((*stumbles, *CHANGED["garbage in one picture"]), more_behind=True)

@@ -74,6 +74,8 @@ _OF_INTACT: Final = (
 )
 """What intact films make decoders say, and how often at most. All else is said of content that was changed: one damaged
 place makes a decoder complain once or twice, and then go on."""
+_BEHIND: Final = re.compile(r"Error during demuxing|\[flv @ .*Packet mismatch")
+"""What a demuxer says of bytes that stand behind the film."""
 _FOLLOWS: Final = re.compile(
     r"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)"
 )
@@ -127,8 +129,15 @@ def defects(lines: tuple[str, ...]) -> int:
     return max(sum(not _FOLLOWS.search(line) for line in lines), min(1, len(lines)))
 
 
-def are_of_intact_films(lines: tuple[str, ...]) -> bool:
-    """Tell whether intact films, too, cause these lines, and so few of them."""
+def are_of_intact_films(lines: tuple[str, ...], *, more_behind: bool = False) -> bool:
+    """Tell whether intact films, too, cause these lines, and so few of them.
+
+    `more_behind`: the film's headers end before the file does, and what stands there may disturb the demuxer.
+    """
+    if more_behind:
+        lines = tuple(line for line in lines if not _BEHIND.search(line))
+        if not lines:
+            return True
     own = [line for line in lines if not _FOLLOWS.search(line)]
     known = [sum(bool(pattern.search(line)) for line in own) for pattern, _ in _OF_INTACT]
     few = all(count <= at_most for count, (_, at_most) in zip(known, _OF_INTACT, strict=True))

@@ -113,7 +113,7 @@ class Evidence:
         duration = self.duration_sec or 0.0
         to_its_end = (reached or 0.0) >= duration * (1 - _SLACK_SHARE) - 0.25
         whole = self.structure.status == "whole" and not self.zeros.longest and not self.holes
-        return whole and to_its_end and complaints.are_of_intact_films(lines)
+        return whole and to_its_end and complaints.are_of_intact_films(lines, more_behind=bool(self.structure.notes))
 
     def ends_early(self, finished: Finished) -> bool:
         """Tell whether decoding ended before the film should; asked only where the structure proves no end."""
