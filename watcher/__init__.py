@@ -5,7 +5,7 @@ The map, top to bottom; imports only go down:
     cli            words to calls
     service/       the running thing: manager (the loop), roots and scans, hints, intake, dispatch, engine (the one
                    place that changes a status), conversions and landing, jobs, executor, work, wishes, log, notify
-    media/         FFmpeg: tools, ffmpeg, probe, structure, sparse, integrity, stereo, replace
+    media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, reference, integrity, stereo, proof, replace
     store/         the database: models, migrations, connection, store, reports
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, groups
