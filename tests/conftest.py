@@ -1,6 +1,9 @@
 """Fixtures shared by all tests."""
 
+import logging
+
 import pytest
+import structlog
 
 
 @pytest.fixture
@@ -11,3 +14,12 @@ def bench(tmp_path):
     bench = Bench(tmp_path)
     yield bench
     bench.store.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_log():
+    """Take back how a test set the log up: its stream is closed with the test."""
+    handlers = logging.root.handlers[:]
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
