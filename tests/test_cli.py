@@ -10,7 +10,9 @@ import pytest
 
 from watcher import cli
 from watcher.rules.statuses import IntegrityStatus as I
-from watcher.store.store import StateStore
+from watcher.rules.statuses import Mode
+from watcher.rules.verdict import Verdict
+from watcher.store.store import StateStore, signature_columns
 
 ODD = b"odd\n \x1b[31m[red]\xff.mkv"
 ODD_SHOWN = r"odd\n \x1b[31m[red]\xff.mkv"
@@ -213,6 +215,26 @@ def test_check_gives_a_verdict_without_a_database(call, tmp_path):
     assert code == 2
     assert "there is no such file" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, cut.name])
+
+
+def test_check_answers_from_what_is_known_of_unchanged_content(call, bench):
+    """As deep or deeper, and only until the file changes; --force looks all the same."""
+    path = bench.write("known.mkv", b"no film at all, and yet the database says that it is whole")
+    bench.see("known.mkv")
+    entry = bench.entry("known.mkv")
+    columns = {"about": signature_columns(entry.signature), "checked_at_ms": 1_800_000_000_000, "probe": {"format": {}}}
+    bench.store.put_finding(entry.id, verdict=Verdict(I.COMPLETE, Mode.AUDIO).to_dict(), **columns)
+    code, out, _ = call("check", path)
+    assert code == 0
+    assert "whole (audio check of 20" in out
+    assert "unchanged since; --force looks again" in out
+    code, out, _ = call("check", "--json", path)
+    assert json.loads(out)["known_since"] == "2027-01-15T08:00:00.000Z"
+    for anew in (["--force"], ["--full"]):
+        code, out, _ = call("check", *anew, path)
+        assert (code, "unchanged" in out) == (1, False)
+    os.utime(path, ns=(0, 0))
+    assert call("check", path)[0] == 1
 
 
 def test_check_without_ffmpeg_says_what_to_install(call, tmp_path, monkeypatch):

@@ -22,10 +22,11 @@ def film(bench):
 
 
 def check(bench, name, verdict):
+    """Begin a check and, where a job is needed for it, let it end with this verdict."""
     with bench.engine.turn():
         spec = bench.checks.begin(bench.entry(name), "test")
-    with bench.engine.turn():
-        bench.checks.ended(Checked(spec, verdict, {"format": {}}))
+        if spec is not None:
+            bench.checks.ended(Checked(spec, verdict, {"format": {}}))
     return bench.entry(name)
 
 
@@ -119,7 +120,7 @@ def test_a_check_that_a_stop_interrupted_is_given_back(bench, film):
 
 
 def test_the_last_journal_line_equals_the_row_after_every_move(bench, film):
-    for verdict in (CUT, UNDECIDED, WHOLE):
+    for verdict in (UNDECIDED, CUT, WHOLE):
         check(bench, film, verdict)
         entry = bench.entry(film)
         last = bench.store.sql(

@@ -24,6 +24,7 @@ VERDICTS = st.sampled_from(
     [
         Verdict(I.COMPLETE, Mode.FULL),
         Verdict(I.INCOMPLETE, Mode.FULL, Reason.TRUNCATED),
+        Verdict(I.INCOMPLETE, Mode.FULL, Reason.DAMAGED),
         Verdict(I.INCOMPLETE, Mode.FULL, Reason.NOT_MEDIA),
         Verdict(I.ERROR, Mode.FULL, Reason.TIMEOUT),
         Verdict(I.ERROR, Mode.FULL, Reason.CHANGED_WHILE_CHECKING),
@@ -100,7 +101,8 @@ class Histories(RuleBasedStateMachine):
                 action = self.bench.engine.settle(entry, seen)
                 if isinstance(action, planner.Check):
                     spec = self.bench.checks.begin(entry, action.why)
-                    self.jobs[spec.attempt_id] = spec
+                    if spec is not None:  # else what is known of this content was the answer
+                        self.jobs[spec.attempt_id] = spec
                 elif isinstance(action, planner.Convert):
                     self.bench.engine.move(entry, "has_stereo", next_at=None)
 

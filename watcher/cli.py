@@ -143,17 +143,20 @@ def check(
     audio: Annotated[
         bool, typer.Option("--audio", help="Decode all of the sound and the key frames: a tenth of the cost of --full.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Look at the file even if the service has, and it has not changed since.")
+    ] = False,
     as_json: Json = False,
     config: ConfigFile = None,
 ) -> None:
-    """Say whether films are whole: a verdict now, without the database.
+    """Say whether films are whole: a verdict now. What is already known of unchanged files is the answer.
 
     Exit code 0: all are whole. 1: one is not. 2: one could not be judged (this counts more than 1).
 
     Example: watcher check --full *.mkv
     """
     mode = Mode.FULL if full else Mode.AUDIO if audio else Mode.QUICK
-    work = checking.check(load(config), files, mode=mode, as_json=as_json)
+    work = checking.check(load(config), files, mode=mode, force=force, as_json=as_json)
     try:
         _leave(common.complete(work))
     except ToolError as error:

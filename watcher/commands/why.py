@@ -77,6 +77,7 @@ def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
         "quiet_since": views.iso(story.quiet_since_ms),
         "failures_in_row": story.failures_in_row,
         "verdict": story.verdict,
+        "checked_at": views.iso(story.checked_at_ms),
         "decision": story.decision,
         "proof": story.proof,
         "running": story.running
@@ -138,6 +139,7 @@ def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
         ("whole?", Text.assemble(views.status_text(file.integrity), f"  {_integrity(story)}")),
         ("stereo?", Text.assemble(views.status_text(file.processed), f"  {_processed(story)}")),
     ]
+    facts[1:1] = _check(story)
     if proof := _proof(story.proof):
         facts.append(("proof", proof))
     facts += [
@@ -155,11 +157,26 @@ def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
 
 def _integrity(story: Story) -> str:
     words = views.WORDS[story.file.integrity]
-    # A verdict stays stored when a new check begins: then it speaks of the past.
+    verdict = _verdict(story)
+    return words if verdict is None else f"{verdict.sentence()} ({verdict.mode} check)"
+
+
+def _verdict(story: Story) -> Verdict | None:
+    """Give the verdict in force. It stays stored when a new check begins: then it speaks of the past."""
     if story.verdict is None or story.file.integrity in (IntegrityStatus.UNKNOWN, IntegrityStatus.PENDING):
-        return words
-    verdict = Verdict.from_dict(story.verdict)
-    return f"{verdict.sentence()} ({verdict.mode} check)"
+        return None
+    return Verdict.from_dict(story.verdict)
+
+
+def _check(story: Story) -> list[tuple[str, Text | str]]:
+    """Say when and how the verdict was found, what it cost, and every line of evidence that its sentence leaves out."""
+    verdict = _verdict(story)
+    if verdict is None or story.checked_at_ms is None:
+        return []
+    cost = f"{verdict.cpu_sec:.1f} s of CPU, {views.size(verdict.bytes_read)} read besides"
+    tool = f"FFmpeg {verdict.tool_version}, " if verdict.tool_version else ""
+    checked = f"{views.local(story.checked_at_ms)} ({tool}{cost})"
+    return [("checked", checked), *(("evidence", Text(line, overflow="fold")) for line in verdict.evidence[1:])]
 
 
 def _processed(story: Story) -> str:

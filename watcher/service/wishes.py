@@ -50,6 +50,7 @@ def _carry_out(engine: Engine, wish: Request) -> None:
 def _release(engine: Engine, entry: FileEntry) -> None:
     now = engine.clock()
     engine.cancel_attempt(entry)
+    engine.store.put_finding(entry.id, about=None)
     if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
         engine.move(entry, "retry", reason="a person asked", next_at=now)
     engine.move(
@@ -72,6 +73,7 @@ def _retry(engine: Engine, entry: FileEntry) -> bool:
         _release(engine, entry)
         return True
     if entry.integrity_status in (IntegrityStatus.INCOMPLETE, IntegrityStatus.ERROR):
+        engine.store.put_finding(entry.id, about=None)  # a person asks for a look, not for what is known
         engine.store.update_entry(entry, next_check_at_ms=int(now * 1000), waits_for="a person asked")
         return True
     return False

@@ -20,8 +20,10 @@ from peewee import (
     TextField,
 )
 
+from watcher.rules.looks import Known
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.rules.verdict import Verdict
 
 
 class BytesField(BlobField):
@@ -163,12 +165,25 @@ class Finding(Base):
 
     entry = ForeignKeyField(FileEntry, primary_key=True, on_delete="CASCADE")
     verdict = JsonField(null=True)
+    about = JsonField(null=True)
+    """The signature of the content the verdict speaks of; NULL when it may not be believed again unlooked."""
+    checked_at_ms = BigIntegerField(null=True)
     probe = JsonField(null=True)
     decision = JsonField(null=True)
     proof = JsonField(null=True)
 
     class Meta:
         table_name = "finding"
+
+    @property
+    def known(self) -> Known | None:
+        """The verdict, where it may be believed as long as the content is the same."""
+        if not self.verdict or not self.about:
+            return None
+        verdict = Verdict.from_dict(self.verdict)
+        if verdict.status is IntegrityStatus.COMPLETE and not self.probe:
+            return None  # what the film holds is to be asked anew
+        return Known(verdict, Signature(**self.about), self.checked_at_ms or 0)
 
 
 class Journal(Base):

@@ -14,6 +14,7 @@ from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from watcher.rules.looks import Known
     from watcher.store.store import StateStore
 
 
@@ -105,6 +106,7 @@ class Story:
     quiet_since_ms: int
     failures_in_row: int
     verdict: dict[str, Any] | None
+    checked_at_ms: int | None
     decision: dict[str, Any] | None
     proof: dict[str, Any] | None
     running: Job | None
@@ -195,11 +197,18 @@ def story(store: StateStore, path: bytes) -> Story | None:
         quiet_since_ms=entry.quiet_since_ms,
         failures_in_row=entry.failures_in_row,
         verdict=finding.verdict,
+        checked_at_ms=finding.checked_at_ms,
         decision=finding.decision,
         proof=finding.proof,
         running=Job(attempt.id, entry.path, attempt.kind, attempt.progress, attempt.started_at_ms) if attempt else None,
         journal=tuple(Line(*line) for line in store.sql(_JOURNAL, (entry.id,))),
     )
+
+
+def known(store: StateStore, path: bytes) -> Known | None:
+    """Give the stored verdict about the file of an absolute path and the content it speaks of; None when there is none."""
+    entry = store.entry_at(path)
+    return None if entry is None else store.finding(entry.id).known
 
 
 def work_left(store: StateStore, root: bytes) -> tuple[int, int]:
