@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ProbeFailed, ToolMissing
-from watcher.media import complaints, decode, probe, reference, remux, sparse, structure
+from watcher.media import complaints, control_file, decode, probe, reference, remux, sparse, structure
 from watcher.media.evidence import Evidence
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import Mode, Reason
@@ -122,13 +122,18 @@ class _Check:
         self.known.size = found.st_size
         limit = self._limits.time_sec if self._limits.time_sec is not None else time_limit_sec(self.known.size, None)
         self._deadline = asyncio.get_running_loop().time() + limit
-        for layer in (self._structure, self._holes, self._probe):
+        for layer in (self._download, self._structure, self._holes, self._probe):
             verdict = await layer()
             if verdict is not None:
                 return verdict
         if self.known.mode is Mode.FULL:
             return await self._everything()
         return await self._zeros() or await self._decode_parts()
+
+    async def _download(self) -> Verdict | None:
+        """Believe a downloader that keeps its own account beside the file."""
+        told = await asyncio.to_thread(control_file.beside, self._path)
+        return None if told is None else self.known.by_download(told)
 
     async def _structure(self) -> Verdict | None:
         found = self.known.structure = await asyncio.to_thread(structure.walk, self._path)
