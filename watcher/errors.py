@@ -23,6 +23,10 @@ class NotOurDatabase(StoreError):
     """The file is no SQLite database, or another program's."""
 
 
+class DamagedDatabase(StoreError):
+    """The database's content is broken; the next start for writing sets it aside and restores the newest backup."""
+
+
 class NewerDatabase(StoreError):
     """The database was written by a newer version of the program."""
 
@@ -61,10 +65,6 @@ class FileError(WatcherError):
 
 class ProbeFailed(FileError):
     """ffprobe could not describe the file."""
-
-
-class NoAnswer(ProbeFailed):
-    """ffprobe ended well and described nothing: the program is not ffprobe."""
 
 
 class ConversionFailed(FileError):

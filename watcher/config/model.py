@@ -23,7 +23,7 @@ def _no_truth_for_numbers(value: object, info: ValidationInfo) -> object:
     return value
 
 
-_TRUTHS = frozenset({"integrity_quick_mode", "untagged_is_english", "default_track"})
+_TRUTHS = frozenset({"allow_network_database", "integrity_quick_mode", "untagged_is_english", "default_track"})
 
 
 class _Table(BaseModel):
@@ -80,6 +80,10 @@ class StateConfig(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="WATCHER_", env_nested_delimiter="__")
 
     storage_url: str = ""
+    allow_network_database: bool = False
+    backup_dir: str = ""
+    backup_keep: Count = 5
+    backup_interval_hours: Annotated[float, Field(gt=0)] = 24
     stable_wait_sec: Seconds = 60
     settle_sec: Seconds = 2
     debounce_quiet_sec: Seconds = 0.5
@@ -152,6 +156,12 @@ class StateConfig(BaseSettings):
             return Path(os.path.abspath(os.path.expanduser(self.storage_url.removeprefix("sqlite:///"))))
         folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0] or platformdirs.user_state_dir("watcher")
         return Path(folder) / "watcher.db"
+
+    def backup_path(self) -> Path:
+        """Give the folder for backups: `backup_dir`, else "backups" beside the database."""
+        if self.backup_dir:
+            return Path(os.path.abspath(os.path.expanduser(self.backup_dir)))
+        return self.database_path().parent / "backups"
 
 
 TABLES: dict[str, type[BaseModel]] = {

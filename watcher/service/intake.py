@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import structlog
 
-from watcher.rules import stability
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus
 from watcher.store.store import signature_columns
@@ -150,7 +149,7 @@ class Intake:
             if sighting.hinted:
                 taken.new_names.append((sighting.folder, name))
         first_looks = {
-            evidence: int(self._engine.first_look(now, evidence) * 1000) for evidence in get_args(stability.Evidence)
+            evidence: int(self._engine.first_look(now, evidence) * 1000) for evidence in ("", "closed", "moved_in")
         }
         self._store.insert_entries(rows, int(now * 1000), first_looks)
         taken.added += len(rows)

@@ -20,7 +20,7 @@ import structlog
 
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
-from watcher.service import hints, landing, wishes
+from watcher.service import hints, landing, upkeep, wishes
 from watcher.service.checks import Checks
 from watcher.service.conversions import Conversions
 from watcher.service.dispatch import Dispatch
@@ -79,7 +79,7 @@ class StateManager:
         writers.ignore_sigio()
         self._loop = asyncio.get_running_loop()
         tools = await ffmpeg_tools.find_tools(self.config.ffmpeg.ffmpeg, self.config.ffmpeg.ffprobe)
-        self._store: StateStore = await self.in_store(StateStore, self.config.database_path())
+        self._store: StateStore = await self.in_store(upkeep.open_store, self.config, StateStore)
         self._opened = True
         self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret
         self._checks = Checks(self._engine)
@@ -94,6 +94,7 @@ class StateManager:
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
         self._pool = LocalPool(slots, Worker(tools, self.config).do, self._ended)
         self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self.in_store)
+        self._upkeep = upkeep.Upkeep(self._engine, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
         await self._recovery.open()
 
@@ -110,6 +111,7 @@ class StateManager:
         self._opened = False
         self._notifier.stopping()
         await asyncio.to_thread(self._observers.stop)
+        await self._upkeep.close()
         await self._roots.close()
         if self._landings:
             await asyncio.wait(self._landings)
@@ -152,7 +154,10 @@ class StateManager:
         self._notifier.ready()
         log.info("watching", **self._roots.summary())
         while not self._stop.is_set():
-            await self._sleep(await self.turn())
+            deadline = await self.turn()
+            if self.is_compared():
+                self._upkeep.turn()
+            await self._sleep(deadline)
 
     async def discover_directory(
         self, folder: bytes, on_progress: Callable[[int], None] | None = None
@@ -173,6 +178,16 @@ class StateManager:
             ):
                 return
             await self._sleep(deadline)
+
+    async def run_maintenance(self) -> dict[str, Any]:
+        """Delete what is out of date, beside running work, and give counts.
+
+        Gone are then: entries whose file has been gone for longer than `keep_processed_days` from a folder that is
+        there (never one whose file may exist, never one in work), older journal lines (each file keeps its last), and
+        groups without files. The file is rewritten when that frees a quarter of it. Gives `entries_deleted`,
+        `journal_lines_deleted`, `groups_deleted`, `freed_bytes`, `duration_sec`.
+        """
+        return await self._upkeep.maintain()
 
     def is_watching(self) -> bool:
         """Tell whether the watches stand."""

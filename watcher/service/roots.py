@@ -75,7 +75,7 @@ class Roots:
         mode = roots.choose_mode(wanted, await asyncio.to_thread(roots.file_system_type, path))
         doubted = DOUBT in (row.suspended_because or "")
         root = WatchedRoot(row.id, path, mode, suspended=row.suspended_because or "not looked at yet", doubted=doubted)
-        root.identity = _identity(row)
+        root.identity = identity_of(row)
         root.was_suspended = row.suspended_because is not None
         self._roots[root.id] = root
         return root
@@ -303,7 +303,8 @@ def _health(root: WatchedRoot, sample: Sequence[bytes]) -> roots.Health:
     return health
 
 
-def _identity(row: Any) -> roots.RootIdentity | None:
+def identity_of(row: Any) -> roots.RootIdentity | None:
+    """Give what a root was last recognised by; None when it never was."""
     if row.inode is None:
         return None
     return roots.RootIdentity(row.device, row.inode, row.mount_id, row.fs_type)

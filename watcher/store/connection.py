@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 from peewee import DatabaseError, SqliteDatabase
 from playhouse.migrations import Migration, Runner
 
-from watcher.errors import NewerDatabase, NotOurDatabase, StoreError, StoreInUse
+from watcher.errors import DamagedDatabase, NewerDatabase, NotOurDatabase, StoreError, StoreInUse
+from watcher.store import rescue
+from watcher.store.rescue import APPLICATION_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-APPLICATION_ID = 0x57544348  # "WTCH": marks the file as ours (PRAGMA application_id)
+    from watcher.store.rescue import Rescue
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_SEC = 10
 LOCK_TRIES = 5
@@ -34,7 +37,7 @@ class WriterLock:
     """The right to write to one database, held by one process."""
 
     def __init__(self, database: Path) -> None:
-        path = database.with_name(database.name + ".lock")
+        path = rescue.lock_file(database)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if not self._taken():
             holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
@@ -65,24 +68,23 @@ class WriterLock:
 def writer_pid(database: Path) -> int | None:
     """Give the process id of the writer that has the database open now, or None."""
     try:
-        with database.with_name(database.name + ".lock").open("rb") as lock:
+        with rescue.lock_file(database).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return None
     except OSError:
-        text = database.with_name(database.name + ".lock").read_text().strip()
+        text = rescue.lock_file(database).read_text().strip()
         return int(text) if text.isdigit() else None
     return None
 
 
-def open_for_writing(path: Path) -> tuple[SqliteDatabase, WriterLock]:
-    """Open or create the database, take the lock, bring the schema up to date.
+def open_for_writing(path: Path, backups: Path) -> tuple[SqliteDatabase, WriterLock, Rescue | None]:
+    """Open or create the database, take the lock, put damage right, bring the schema up to date.
 
     Raises StoreInUse, NotOurDatabase, NewerDatabase, or StoreError for a place that cannot be written.
     """
-    if path.exists() and path.stat().st_size > 0:
-        _connect(f"{path.absolute().as_uri()}?mode=ro", path, lambda db: _verify_ours(db, path), uri=True).close()
     try:
+        rescue.require_ours(path, backups)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = WriterLock(path)
     except OSError as error:
@@ -90,11 +92,12 @@ def open_for_writing(path: Path) -> tuple[SqliteDatabase, WriterLock]:
             f"the database {path} cannot be opened: {error.strerror}; storage_url names another place"
         ) from None
     try:
+        rescued = rescue.make_whole(path, backups, time.time())
         database = _connect(str(path), path, lambda db: _prepare(db, path))
     except BaseException:
         lock.release()
         raise
-    return database, lock
+    return database, lock, rescued
 
 
 def open_for_reading(path: Path) -> SqliteDatabase:
@@ -107,6 +110,17 @@ def open_for_reading(path: Path) -> SqliteDatabase:
     return _connect(uri, path, lambda db: _verify(db, path), uri=True)
 
 
+def in_words(path: Path, error: Exception) -> StoreError:
+    """Say what SQLite said as an error for a person: damage is told from what may pass, such as a full disk."""
+    if "not a database" in str(error) and not rescue.lock_file(path).exists():
+        return NotOurDatabase(f"{path} is not a SQLite database; storage_url names the place of the database")
+    if "malformed" in str(error) or "not a database" in str(error):
+        return DamagedDatabase(
+            f"the database {path} is damaged ({error}); the next `watcher run` sets it aside and restores the newest backup"
+        )
+    return StoreError(f"the database {path} cannot be used: {error}")
+
+
 def _connect(name: str, path: Path, prepare: Callable[[SqliteDatabase], None], **options: Any) -> SqliteDatabase:
     database = SqliteDatabase(name, timeout=BUSY_TIMEOUT_SEC, thread_safe=False, check_same_thread=False, **options)
     try:
@@ -114,11 +128,7 @@ def _connect(name: str, path: Path, prepare: Callable[[SqliteDatabase], None], *
         prepare(database)
     except (DatabaseError, sqlite3.DatabaseError) as error:
         database.close()
-        if "not a database" in str(error):
-            raise NotOurDatabase(
-                f"{path} is not a SQLite database; storage_url names the place of the database"
-            ) from None
-        raise StoreError(f"the database {path} cannot be used: {error}") from None
+        raise in_words(path, error) from None
     except BaseException:
         database.close()
         raise
@@ -139,7 +149,7 @@ def _is_empty(database: SqliteDatabase) -> bool:
 
 
 def _verify_ours(database: SqliteDatabase, path: Path) -> None:
-    """Look before anything is made beside it: an empty database may become ours, another's is left alone."""
+    """An empty database may become ours, another's is left alone."""
     ours = database.execute_sql("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if not ours and not _is_empty(database):
         raise NotOurDatabase(f"{path} is the database of another program; it is left alone")

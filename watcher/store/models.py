@@ -189,6 +189,9 @@ class Finding(Base):
 class Journal(Base):
     """One line for each move of a status, and for each change of a path. Only ever appended."""
 
+    if TYPE_CHECKING:
+        id: Any
+
     entry = ForeignKeyField(FileEntry, on_delete="CASCADE")
     at_ms = BigIntegerField()
     subject = TextField()

@@ -6,10 +6,10 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from peewee import OperationalError
+from peewee import DatabaseError, OperationalError
 
-from watcher.errors import StoreError
-from watcher.store import connection
+from watcher.errors import DamagedDatabase, StoreError
+from watcher.store import backup, connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 
     from peewee import Query
 
+    from watcher.store.rescue import Rescue
+
 
 class Session:
-    """An open database. A context manager; `read_only` opens an existing one beside a running service."""
+    """An open database. A context manager; `read_only` opens an existing one beside a running service.
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    `backups` is the folder of its backups, "backups" beside it when none is named: opened for writing, a damaged
+    database is set aside and the newest good one of them restored (`rescued` then says so).
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, backups: Path | None = None) -> None:
         self.path = path
+        self.backups = backups or backup.folder_beside(path)
+        self.rescued: Rescue | None = None
         self._lock: connection.WriterLock | None = None
         if read_only:
             self._db = connection.open_for_reading(path)
         else:
-            self._db, self._lock = connection.open_for_writing(path)
+            self._db, self._lock, self.rescued = connection.open_for_writing(path, self.backups)
         self._folders: dict[tuple[int, bytes], int] = {}
 
     def close(self) -> None:
@@ -76,4 +84,9 @@ class Session:
                 before = before.__context__
             if before is not None:
                 raise before from None  # a full disk makes SQLite roll back by itself; Peewee's own attempt then fails
-            raise StoreError(f"{self.path}: the database cannot be used: {error}") from error
+            raise connection.in_words(self.path, error) from error
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            said = connection.in_words(self.path, error)
+            if isinstance(said, DamagedDatabase):
+                raise said from error
+            raise

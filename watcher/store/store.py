@@ -11,11 +11,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import LostRace
-from watcher.store import connection
+from watcher.store import connection, reports
+from watcher.store.care import Care
 from watcher.store.models import (
     FileEntry,
     Folder,
     GroupEntry,
+    Journal,
     Request,
     Root,
 )
@@ -36,8 +38,17 @@ NewEntry = tuple[int, bytes, RawSignature, str]
 """(folder id, name, signature, evidence)"""
 
 
-class StateStore(RootRows, WorkRows):
-    """The database of one watcher. A context manager; `read_only` opens an existing one beside a running service."""
+class StateStore(RootRows, WorkRows, Care):
+    """The database of one watcher. A context manager; `read_only` opens an existing one beside a running service.
+
+    Raises StoreInUse while another process writes it, NotOurDatabase, NewerDatabase, or StoreError.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, StateStore(Path(folder) / "films.db") as store:
+    ...     (store.counts().total, store.integrity_check(), store.backup().parent.name)
+    (0, '', 'backups')
+    """
 
     def insert_entries(self, entries: Iterable[NewEntry], now_ms: int, next_check_at_ms: dict[str, int]) -> None:
         """Insert new files, UNKNOWN and NEW; `next_check_at_ms` maps evidence to the time of the first look."""
@@ -148,18 +159,13 @@ class StateStore(RootRows, WorkRows):
         here = (GroupEntry.folder == folder_id) & (GroupEntry.stem == stem)
         return GroupEntry.select().where(here).get(self._db).id
 
-    def forget(self, gone_before_ms: int, root_ids: Sequence[int]) -> int:
-        """Delete the entries of these roots whose file has been gone since before `gone_before_ms`; gives their number."""
-        old = [row[0] for row in self.sql(_LONG_GONE, (gone_before_ms, json.dumps(list(root_ids)))).fetchall()]
-        for some in range(0, len(old), 500):
-            ids = old[some : some + 500]
-            self.run(FileEntry.update(made_from=None).where(FileEntry.made_from.in_(ids)))
-            self.run(FileEntry.delete().where(FileEntry.id.in_(ids)))
-        return len(old)
+    def journal(self, entry_id: int) -> list[Journal]:
+        """Give the journal of a file, the oldest line first."""
+        return list(self.run(Journal.select().where(Journal.entry == entry_id).order_by(Journal.id)))
 
-    def checkpoint(self) -> None:
-        """Bring the write-ahead log into the database file and cut it to nothing: after big scans."""
-        self.sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    def counts(self) -> reports.Counts:
+        """Count the files by each of their statuses."""
+        return reports.counts(self)
 
 
 _FAR_FUTURE_MS = 2**62
@@ -169,10 +175,6 @@ _DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_e
     WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete' AND e.next_check_at_ms <= ?
     AND f.root_id IN (SELECT value FROM json_each(?)) AND e.id NOT IN (SELECT entry_id FROM attempt)
     ORDER BY e.next_check_at_ms LIMIT ?"""
-_LONG_GONE = """SELECT e.id FROM file_entry AS e INDEXED BY file_entry_missing
-    CROSS JOIN folder AS f ON f.id = e.folder_id
-    WHERE e.missing_since_ms IS NOT NULL AND e.missing_since_ms < ? AND f.root_id IN (SELECT value FROM json_each(?))
-    AND e.id NOT IN (SELECT entry_id FROM attempt)"""
 _NEW_WAITS = "newly found: it must be quiet first"
 _INSERT = """INSERT OR IGNORE INTO file_entry
     (folder_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
