@@ -29,6 +29,13 @@ KINDS = {
     "wmv": ("film.wmv", ("-c:v", "wmv2", "-c:a", "wmav2")),
     "mpg": ("film.mpg", ("-c:v", "mpeg2video", "-c:a", "mp2")),
 }
+SOUNDS = {
+    "mp3": ("sound.mp3", ("-c:a", "libmp3lame", "-q:a", "4")),
+    "flac": ("sound.flac", ("-c:a", "flac")),
+    "adts": ("sound.aac", ("-c:a", "aac")),
+    "ac3": ("sound.ac3", ("-c:a", "ac3")),
+    "wav": ("sound.wav", ("-c:a", "pcm_s16le")),
+}
 
 
 def ffmpeg(*arguments):
@@ -38,10 +45,10 @@ def ffmpeg(*arguments):
 
 @functools.cache
 def path(kind, seconds=2):
-    """Give the film of a kind."""
-    name, options = KINDS[kind]
+    """Give the film, or the sound, of a kind."""
+    name, options = (KINDS | SOUNDS)[kind]
     target = Path(_FOLDER.name, f"{seconds}-{name}")
-    ffmpeg(*_VIDEO, *_AUDIO, "-t", str(seconds), *options, str(target))
+    ffmpeg(*(_VIDEO if kind in KINDS else ()), *_AUDIO, "-t", str(seconds), *options, str(target))
     return target
 
 

@@ -89,14 +89,6 @@ def test_one_defect_in_two_lines_is_one():
     assert complaints.defects(()) == 0
 
 
-def test_trouble_of_the_machine_is_told_from_the_films():
-    """ "Input/output error" is also what FFmpeg says of content."""
-    assert complaints.trouble_of_the_machine(("[error] file:x: Stale file handle",))
-    assert not complaints.trouble_of_the_machine(
-        ("[error] file:x: Input/output error", "Resource temporarily unavailable")
-    )
-
-
 def test_only_picture_and_sound_are_chosen():
     """A cover is no picture of the film; what has no decoder is read only."""
     streams = (

@@ -98,6 +98,17 @@ def test_the_final_name_of_a_download_is_hinted_at_and_its_first_is_not(watched)
     os.rename(watched.path(b"Film.mkv.part"), watched.path(b"Film.mkv"))
     watched.until_hinted(b"Film.mkv", HintKind.MOVED_IN)
     assert {hint.path for hint in watched.hints} == {b"Film.mkv"}
+    assert HintKind.FINISHED in watched.kinds(b"Film.mkv")
+
+
+def test_a_rename_from_one_film_name_to_another_says_nothing_about_a_download(watched):
+    watched.add()
+    watched.write(b"Film.mkv.part")
+    watched.write(b"old.mkv")
+    os.rename(watched.path(b"Film.mkv.part"), watched.path(b"Film.mkv.!qB"))
+    os.rename(watched.path(b"old.mkv"), watched.path(b"new.mkv"))
+    watched.until_hinted(b"new.mkv", HintKind.MOVED_IN)
+    assert HintKind.FINISHED not in watched.kinds(b"new.mkv")
 
 
 def test_a_renamed_file_is_gone_under_its_old_name_and_there_under_its_new(watched):

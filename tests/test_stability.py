@@ -36,6 +36,14 @@ def test_strong_evidence_is_not_enough_without_the_end_in_place_or_with_an_unkno
     assert not stability.readiness(closed, replace(WHOLE, writer="unknown"), WAITING, 1030).ready
 
 
+def test_a_downloader_that_gave_a_file_its_final_name_stands_for_an_end_that_cannot_be_told():
+    """As in a transport stream; an end that is seen to be missing is believed more than any name."""
+    finished = replace(QUIET, evidence="finished")
+    assert stability.readiness(finished, FREE, WAITING, 1002).ready
+    assert not stability.readiness(finished, replace(WHOLE, end_is_there=False), WAITING, 1030).ready
+    assert not stability.readiness(finished, replace(FREE, writer="unknown"), WAITING, 1030).ready
+
+
 def test_a_writer_keeps_a_file_waiting_however_long_it_has_been_quiet():
     found = stability.readiness(QUIET, replace(WHOLE, writer="busy"), WAITING, 99_999)
     assert not found.ready

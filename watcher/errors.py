@@ -67,6 +67,10 @@ class ProbeFailed(FileError):
     """ffprobe could not describe the file."""
 
 
+class NoAnswer(ProbeFailed):
+    """ffprobe ended well and described nothing: the program is not ffprobe."""
+
+
 class ConversionFailed(FileError):
     """The stereo track could not be made or proved; the film is untouched."""
 

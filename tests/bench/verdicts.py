@@ -1,6 +1,7 @@
 """How often a verdict is right, and what it costs: every mode, and what others do, on films and damaged copies of them.
 
     python tests/bench/verdicts.py FOLDER [--modes quick,audio,full] [--jobs 2] [--limit N] [--ffmpeg PATH] [--only NAME]
+                                    [--no-others] [--rows FILE]
 
 FOLDER may hold a manifest.json: a list of {"file", "folder", "expected"}, expected being COMPLETE, INCOMPLETE or ERROR
 (damaged). Without one every film in it is taken as intact. Of each intact film the copies of tests/damage.py are made,
@@ -9,6 +10,7 @@ name begins so.
 
 Printed: verdicts by variant and by container; every miss by name; CPU seconds beside a bare decoding of the same files
 (our own included; `ffmpeg -i F -f null -`, with the same threads); and how three common rules judge the same files.
+`--no-others` leaves out the last two, which take most of the time; `--rows` keeps one line of JSON a file, to compare two runs.
 """
 
 from __future__ import annotations
@@ -67,10 +69,12 @@ def found_tools(program: str) -> Tools:
     return asyncio.run(tools.find_tools(program))
 
 
-def work_off(film: Path, expected: damage.Expected, modes: tuple[Mode, ...], program: str, only: str) -> list[Row]:
+def work_off(
+    film: Path, expected: damage.Expected, modes: tuple[Mode, ...], program: str, only: str, *, others: bool
+) -> list[Row]:
     """Judge a film and, if it is intact, its variants."""
     container = structure.walk(os.fsencode(film)).container or film.suffix.lower().lstrip(".")
-    look = functools.partial(judge, found_tools(program), modes, film.name, container)
+    look = functools.partial(judge, found_tools(program), modes, film.name, container, others=others)
     rows = [look("as it is", expected, film)]
     if expected == "whole":
         with tempfile.TemporaryDirectory(prefix="verdicts-") as folder:
@@ -80,7 +84,15 @@ def work_off(film: Path, expected: damage.Expected, modes: tuple[Mode, ...], pro
 
 
 def judge(
-    ours: Tools, modes: tuple[Mode, ...], film: str, container: str, variant: str, expected: damage.Expected, path: Path
+    ours: Tools,
+    modes: tuple[Mode, ...],
+    film: str,
+    container: str,
+    variant: str,
+    expected: damage.Expected,
+    path: Path,
+    *,
+    others: bool,
 ) -> Row:
     verdicts, cpu = {}, {}
     for mode in modes:
@@ -88,16 +100,20 @@ def judge(
         verdict = asyncio.run(integrity.check(ours, os.fsencode(path), mode)).verdict
         cpu[mode] = cpu_sec() - before
         verdicts[mode] = LETTER[verdict.status], verdict.sentence()
+    passes = judge_as_others_do(ours, path, cpu) if others else (False,) * len(PEERS)
+    return Row(film, container, variant, expected, verdicts, cpu, passes)
+
+
+def judge_as_others_do(ours: Tools, path: Path, cpu: dict[str, float]) -> tuple[bool, ...]:
+    """Give what each peer's rule says; the price of a bare decoding goes into `cpu`."""
     before = cpu_sec()
-    decoded = subprocess.run(
-        [ours.ffmpeg, "-nostdin", "-v", "error", "-threads", "2", "-i", f"file:{path}", "-f", "null", "-"],
-        capture_output=True,
-        check=False,
-    )
+    # A damaged time stamp makes a bare ffmpeg repeat pictures until 13 GB are full of them.
+    bounded = ("prlimit", f"--as={4 << 30}", "--cpu=600")
+    decoding = (ours.ffmpeg, "-nostdin", "-v", "error", "-threads", "2", "-i", f"file:{path}", "-f", "null", "-")
+    decoded = subprocess.run((*bounded, *decoding), capture_output=True, check=False)
     cpu["bare"] = cpu_sec() - before
     probed = subprocess.run([ours.ffprobe, "-v", "error", f"file:{path}"], capture_output=True, check=False)
-    passes = (decoded.returncode == 0, decoded.returncode == 0 and not decoded.stderr, probed.returncode == 0)
-    return Row(film, container, variant, expected, verdicts, cpu, passes)
+    return decoded.returncode == 0, decoded.returncode == 0 and not decoded.stderr, probed.returncode == 0
 
 
 def cpu_sec() -> float:
@@ -130,7 +146,10 @@ def all_rows(films: Iterable[tuple[Path, damage.Expected]], options: argparse.Na
     modes = tuple(Mode(word) for word in options.modes.split(","))
     rows: list[Row] = []
     with ProcessPoolExecutor(options.jobs) as pool:
-        waiting = [pool.submit(work_off, *film, modes, options.ffmpeg, options.only) for film in films]
+        work = functools.partial(
+            work_off, modes=modes, program=options.ffmpeg, only=options.only, others=not options.no_others
+        )
+        waiting = [pool.submit(work, *film) for film in films]
         for done, future in enumerate(waiting, 1):
             rows += future.result()
             print(f"\r{done} of {len(waiting)} films, {len(rows)} files", end="", file=sys.stderr)
@@ -170,7 +189,7 @@ def rules(rows: list[Row], modes: list[str]) -> None:
         f"\n{'wrong, of':34}" + "".join(f"{f'{name} {sum(r.expected == name for r in rows)}':>14}" for name in classes)
     )
     verdicts = [(f"watcher {mode}", [row.verdicts[mode][0] == "C" for row in rows]) for mode in modes]
-    peers = [(name, [row.peers[number] for row in rows]) for number, name in enumerate(PEERS)]
+    peers = [(name, [row.peers[number] for row in rows]) for number, name in enumerate(PEERS) if "bare" in rows[0].cpu]
     for name, passed in (*verdicts, *peers):
         wrong = Counter(
             row.expected for row, passes in zip(rows, passed, strict=True) if is_miss(row.expected, passed=passes)
@@ -181,7 +200,7 @@ def rules(rows: list[Row], modes: list[str]) -> None:
 def cost(rows: list[Row], modes: list[str]) -> None:
     print(f"\n{'CPU seconds':24}" + "".join(f"{name:>12}" for name in (*modes, "bare decode")))
     for title, these in (("intact as they are", [r for r in rows if r.variant == "as it is"]), ("all files", rows)):
-        sums = [sum(row.cpu[name] for row in these) for name in (*modes, "bare")]
+        sums = [sum(row.cpu.get(name, 0.0) for row in these) for name in (*modes, "bare")]
         print(f"{title:24}" + "".join(f"{number:12.2f}" for number in sums))
 
 
@@ -193,8 +212,12 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="so many films only")
     parser.add_argument("--ffmpeg", default="", help="the ffmpeg to use; its ffprobe lies beside it or on PATH")
     parser.add_argument("--only", default="", help="only the variants whose name begins so")
+    parser.add_argument("--no-others", action="store_true", help="neither a bare decoding nor others' rules")
+    parser.add_argument("--rows", type=Path, help="write one line of JSON a file")
     options = parser.parse_args()
     rows = all_rows(spread(listed(options.folder), options.limit), options)
+    if options.rows:
+        options.rows.write_text("".join(json.dumps(row._asdict()) + "\n" for row in rows))
     modes = options.modes.split(",")
     print(f"{len(rows)} files made of {len({row.film for row in rows})}; FFmpeg {found_tools(options.ffmpeg).version}")
     matrix(rows, modes, "variant", lambda row: f"{row.variant} ({row.expected})")

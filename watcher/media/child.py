@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import resource
 import shutil
 import signal
@@ -28,6 +29,10 @@ NICENESS: Final = 10
 _PROGRESS_KEYS: Final = frozenset(
     b"frame fps bitrate total_size out_time_us out_time_ms out_time dup_frames drop_frames speed progress".split()
 )
+
+
+_FORM: Final = re.compile(r"\[(?:panic|fatal|error|warning|info)\] ")
+"""How `-v level+...` marks FFmpeg's lines, from 5.1 to 8.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,8 @@ class Output:
         self.first: list[str] = []
         self.last: deque[str] = deque(maxlen=LINES_KEPT)
         self.count = 0
+        self.spoke = False
+        self.reported_end = False
         self.first_line_sec: float | None = None
         self.progress: Progress | None = None
         self.moved_at = asyncio.get_running_loop().time()
@@ -197,6 +204,7 @@ class Output:
 
     def _report(self) -> None:
         values, self._values = self._values, {}
+        self.reported_end = values[b"progress"] == b"end"
         microseconds = _number(values.get(b"out_time_us"))
         frame, size = _number(values.get(b"frame")), _number(values.get(b"total_size"))
         now = Progress(
@@ -214,6 +222,7 @@ class Output:
 
     def _stderr_line(self, raw: bytes) -> None:
         text = "".join(c if c.isprintable() else "?" for c in raw.decode("utf-8", "replace").strip())[:LINE_CHARS]
+        self.spoke = self.spoke or bool(_FORM.search(text))
         if not text or (self._ignore_line is not None and self._ignore_line(text)):
             return
         self.count += 1

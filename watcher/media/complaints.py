@@ -1,4 +1,4 @@
-"""Which of FFmpeg's complaints say nothing about the film, and which speak of a cut or of the machine."""
+"""Which of FFmpeg's complaints say nothing about the film, and which speak of a cut."""
 
 from __future__ import annotations
 
@@ -80,11 +80,6 @@ _FOLLOWS: Final = re.compile(
     r"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)"
 )
 """What the caller of a decoder adds to the decoder's own complaint."""
-_MACHINE: Final = re.compile(
-    r"No such file or directory|Permission denied|Stale file handle|Transport endpoint|Connection timed out|Host is down"
-    r"|Remote I/O error|Cannot allocate memory|Too many open files|No space left",
-    re.IGNORECASE,
-)
 
 
 class Listener:
@@ -142,12 +137,3 @@ def are_of_intact_films(lines: tuple[str, ...], *, more_behind: bool = False) ->
     known = [sum(bool(pattern.search(line)) for line in own) for pattern, _ in _OF_INTACT]
     few = all(count <= at_most for count, (_, at_most) in zip(known, _OF_INTACT, strict=True))
     return bool(own) and few and sum(known) == len(own)
-
-
-def trouble_of_the_machine(lines: tuple[str, ...]) -> str:
-    """Give the line that speaks of the machine and not of the film; "" when there is none.
-
-    "Input/output error" is not among them: FFmpeg also says it of content. Whether the disk can be read is found out
-    by reading it.
-    """
-    return next((line for line in lines if _MACHINE.search(line)), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ SHORT_SEC: Final = 40.0
 """Up to here one pass over key frames and all sound costs less than seven starts of ffmpeg."""
 STALL_SEC: Final = 120.0
 """A decoder that has not moved for so long stands still: one frame of 8K took under a second."""
+SEEK_BYTES_PER_SEC: Final = 5e6
+"""A seek in a film without an index reads up to its place, and reports nothing meanwhile."""
 _WINDOW_SEC: Final = 2.0
 _LAST_WINDOW_SEC: Final = 4.0
 _WINDOWS: Final = 6
@@ -31,7 +34,7 @@ class Chosen:
     video: tuple[Stream, ...]
     audio: tuple[Stream, ...]
     unverified: tuple[Stream, ...]
-    """Picture or sound without a decoder here: read, but not decoded."""
+    """Picture or sound without a decoder here, or too large for one: read, but not decoded."""
 
     @property
     def codecs(self) -> frozenset[str]:
@@ -46,12 +49,17 @@ def choose(probe: Probe, tools: Tools) -> Chosen:
         for stream in probe.streams
         if stream.kind in {"video", "audio"} and "attached_pic" not in stream.dispositions
     ]
-    known = [stream for stream in wanted if stream.codec in tools.codecs]
+    known = [s for s in wanted if s.codec in tools.codecs and _pixels(s) <= ffmpeg.MAX_PIXELS]
     return Chosen(
         video=tuple(stream for stream in known if stream.kind == "video"),
         audio=tuple(stream for stream in known if stream.kind == "audio"),
-        unverified=tuple(stream for stream in wanted if stream.codec not in tools.codecs),
+        unverified=tuple(stream for stream in wanted if stream not in known),
     )
+
+
+def _pixels(stream: Stream) -> int:
+    sides = stream.raw.get("width"), stream.raw.get("height")
+    return math.prod(side if isinstance(side, int) else 0 for side in sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,7 @@ async def run_pass(
     *,
     threads: int,
     time_limit_sec: float,
+    stall_limit_sec: float = STALL_SEC,
     window: Window | None = None,
     key_frames: bool = False,
     on_progress: Callable[[float], None] | None = None,
@@ -123,8 +132,7 @@ async def run_pass(
     return await ffmpeg.run(
         command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames),
         time_limit_sec=time_limit_sec,
-        # A seek in a film without an index reads up to its place, and reports nothing meanwhile.
-        stall_limit_sec=STALL_SEC if window is None else None,
+        stall_limit_sec=stall_limit_sec,
         on_progress=moved,
         ignore_line=listener.ignores,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.media import complaints, decode, sparse, structure
@@ -10,6 +10,7 @@ from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 
 if TYPE_CHECKING:
+    from watcher.media.control_file import Download
     from watcher.media.ffmpeg import Finished
     from watcher.media.probe import Probe
 
@@ -122,6 +123,15 @@ class Evidence:
             return False
         reached = (finished.progress.out_time_sec if finished.progress else None) or 0.0
         return reached < duration - max(_SLACK_SEC, duration * _SLACK_SHARE)
+
+    def by_download(self, told: Download) -> Verdict | None:
+        """Give the verdict of a downloader's own account; None when all of the file is there."""
+        missing = told.total_bytes - told.present_bytes
+        if missing <= 0:
+            return None
+        reason = Reason.TRUNCATED if self.size < told.total_bytes else Reason.HOLE
+        evidence = f"reference: {told.source} says that {told.present_bytes:,} of {told.total_bytes:,} bytes are there"
+        return replace(self.incomplete(reason, told.present_bytes / told.total_bytes, evidence), missing_bytes=missing)
 
     def complete(self) -> Verdict:
         """The film is whole."""

@@ -33,8 +33,11 @@ are no films, and are refused whatever a file's name says."""
 SAFE: Final = ("-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-max_streams", "200")
 """Input options of ffmpeg and ffprobe: stand before every `-i`."""
 
-SAFE_DECODE: Final = (*SAFE, "-max_pixels", "70000000")
-"""The same for decoding: 70 megapixels are twice 8K, and a bomb of 16384x12288 stays at 27 MB instead of 349."""
+MAX_PIXELS: Final = 70_000_000
+"""Of a picture to be decoded: twice 8K. A bomb of 16384x12288 stays at 27 MB instead of 349."""
+
+SAFE_DECODE: Final = (*SAFE, "-max_pixels", str(MAX_PIXELS))
+"""The same for decoding."""
 
 QUIET: Final = ("-nostdin", "-hide_banner", "-v", "repeat+level+error", "-nostats")
 """ffmpeg's global options: errors only, one a line, with their level."""
@@ -45,8 +48,10 @@ PROGRESS: Final = ("-progress", "pipe:1", "-stats_period", "1")
 MEMORY_LIMIT_BYTES: Final = 4 << 30
 """Address space of one child. 4K HEVC was seen to need 1 GB and 8K twice that; 4 GiB stop a runaway."""
 
-GRACE_SEC: Final = 1.5
+GRACE_SEC: Final = 0.7
 """From SIGTERM to SIGKILL. FFmpeg was seen to leave within 0.1 to 0.5 s; what it still writes is thrown away."""
+_PIPES_SEC: Final = 10.0
+"""For reading what a process that is gone left in its pipes. Only a grandchild that holds one open makes it so long."""
 
 _SERVICE_VARIABLES: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"})
 
@@ -84,6 +89,10 @@ class Finished:
     first_line_sec: float | None = None
     """The position (out_time) last reported when the first line of stderr came: about where the trouble is."""
     stdout_cut: bool = False
+    spoke: bool = False
+    """Whether a line of stderr had the form that `level+` gives FFmpeg's lines, those taken out included."""
+    reported_end: bool = False
+    """Whether the last progress was an end; SIGTERM makes FFmpeg report one too."""
 
 
 def source(path: bytes) -> bytes:
@@ -109,7 +118,7 @@ async def run(
     """Run a command to its end, or to ours.
 
     `stall_limit_sec` ends it when its reported position (PROGRESS) has not moved for so long. Cancelling ends the
-    whole process group and raises when it is gone, within two seconds. Raises ToolMissing when it cannot be started.
+    whole process group and raises when it is gone, within a second. Raises ToolMissing when it cannot be started.
     """
     output = Output(on_progress, ignore_line)
     child = Child(argv, environment(), memory_limit_bytes)
@@ -130,6 +139,8 @@ async def run(
         progress=output.progress,
         first_line_sec=output.first_line_sec,
         stdout_cut=output.stdout_cut,
+        spoke=output.spoke,
+        reported_end=output.reported_end,
     )
 
 
@@ -149,6 +160,7 @@ async def _watch(child: Child, output: Output, time_limit_sec: float, stall_limi
 
 async def _end(child: Child, pumps: list[asyncio.Task[None]]) -> None:
     """Return when the process is gone and its output is read; a living one is ended."""
+    patience = _PIPES_SEC if child.gone.done() else 0.1  # of what we ended ourselves nothing more is wanted
     if not child.gone.done():
         child.signal_group(signal.SIGTERM)
         child.signal_group(signal.SIGCONT)  # a stopped process sees SIGTERM only when it goes on
@@ -159,7 +171,7 @@ async def _end(child: Child, pumps: list[asyncio.Task[None]]) -> None:
     child.reap()
     if pumps:
         # A grandchild could hold a pipe open for ever; FFmpeg has none, a wrapper script may.
-        _, late = await asyncio.wait(pumps, timeout=GRACE_SEC)
+        _, late = await asyncio.wait(pumps, timeout=patience)
         for pump in late:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)

@@ -20,9 +20,10 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from watcher.errors import ProbeFailed, ToolMissing
-from watcher.media import complaints, decode, probe, reference, remux, sparse, structure
+from watcher.errors import NoAnswer, ProbeFailed, ToolMissing
+from watcher.media import complaints, control_file, decode, faults, probe, reference, remux, sparse, structure
 from watcher.media.evidence import Evidence
+from watcher.media.passes import Passes
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import Mode, Reason
 
@@ -66,30 +67,28 @@ async def check(
     threads: int = 2,
     limit_sec: float | None = None,
     tolerate_lines: int = 2,
+    expected: Signature | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> CheckResult:
     """Find out whether a file is whole; never raises but for cancellation.
 
+    `expected` is the content that is meant, if it was seen before; a verdict about any other is none.
     `tolerate_lines` is how many complaints of a decoder a film may have whose structure proves it complete, if they are
     such as intact films cause: it is then COMPLETE with a note. A shallower check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
     gets the share of the decoding done, 0 to 1. One call of ffprobe is made at most.
     """
     work = _Check(tools, path, mode, _Limits(threads, limit_sec, tolerate_lines), on_progress)
+    before = expected
     try:
-        before = await asyncio.to_thread(os.stat, path)
-        verdict = await work.run(before)
-        after = await asyncio.to_thread(os.stat, path)
-    except ToolMissing as error:
-        verdict = work.known.error(Reason.TOOL_MISSING, str(error))
-    except PermissionError as error:
-        verdict = work.known.error(Reason.PERMISSION, str(error))
-    except OSError as error:
-        verdict = work.known.error(Reason.IO_ERROR, str(error))
-    else:
-        if not Signature.of(before).same_content(Signature.of(after)):
-            return CheckResult(work.known.error(Reason.CHANGED_WHILE_CHECKING, "size, time or inode differ"))
+        found = await asyncio.to_thread(os.stat, path)
+        before = before or Signature.of(found)
+        verdict = await work.run(found)
+    except (ToolMissing, OSError) as error:
+        verdict = work.known.error(faults.reason_of(error), str(error))
     finally:
         work.stop.set()
+    if before is not None and (trouble := await asyncio.to_thread(faults.since, path, before)):
+        return CheckResult(work.known.error(*trouble))
     return CheckResult(verdict, work.known.probe)
 
 
@@ -113,7 +112,7 @@ class _Check:
         self._path = path
         self._limits = limits
         self._deadline = 0.0
-        self._on_progress = on_progress
+        self._passes = Passes(tools, path, self.known, limits.threads, self._left, self._read_all, on_progress)
 
     async def run(self, found: os.stat_result) -> Verdict:
         """Go through the layers."""
@@ -122,13 +121,18 @@ class _Check:
         self.known.size = found.st_size
         limit = self._limits.time_sec if self._limits.time_sec is not None else time_limit_sec(self.known.size, None)
         self._deadline = asyncio.get_running_loop().time() + limit
-        for layer in (self._structure, self._holes, self._probe):
+        for layer in (self._download, self._structure, self._holes, self._probe):
             verdict = await layer()
             if verdict is not None:
                 return verdict
         if self.known.mode is Mode.FULL:
             return await self._everything()
         return await self._zeros() or await self._decode_parts()
+
+    async def _download(self) -> Verdict | None:
+        """Believe a downloader that keeps its own account beside the file."""
+        told = await asyncio.to_thread(control_file.beside, self._path)
+        return None if told is None else self.known.by_download(told)
 
     async def _structure(self) -> Verdict | None:
         found = self.known.structure = await asyncio.to_thread(structure.walk, self._path)
@@ -172,13 +176,18 @@ class _Check:
             return await self._unreadable(known, f"probe: {probe.complaint(finished)}")
         try:
             self.known.probe = probe.parse(finished.stdout)
+        except NoAnswer as error:
+            if not finished.stdout_cut:
+                return self.known.error(Reason.TOOL_MISSING, f"{self._tools.ffprobe}: {error}")
+            return self.known.incomplete(Reason.DAMAGED, 0, "probe: its description is larger than any film's")
         except ProbeFailed as error:
             return await self._unreadable(Reason.DAMAGED, f"probe: {error}")
         self.known.chosen = decode.choose(self.known.probe, self._tools)
         if not (self.known.chosen.codecs or self.known.chosen.unverified):
             return await self._unreadable(Reason.NO_STREAMS, "probe: no picture and no sound")
         self.known.notes += [
-            f"stream {stream.index} ({stream.codec or 'unknown codec'}) was read but not decoded: no decoder for it"
+            f"stream {stream.index} ({stream.codec or 'unknown codec'}) was read but not decoded: "
+            + ("its picture is too large" if stream.codec in self._tools.codecs else "no decoder for it")
             for stream in self.known.chosen.unverified
         ]
         return self._judge_holes(1) if not self.known.silent else None
@@ -205,6 +214,9 @@ class _Check:
         self.known.bytes_read += zeros.bytes_read
         return zeros
 
+    async def _read_all(self) -> None:
+        await self._scan(((0, self.known.size),), whole=True)
+
     async def _decode_parts(self) -> Verdict:
         """Look at samples, or at the key frames and the sound; decode everything when one of them asks for it.
 
@@ -215,7 +227,7 @@ class _Check:
         if self.known.suspect or (key_frames and not self.known.reach_is_known):
             return await self._everything()
         for window in (None,) if key_frames else decode.windows(duration):
-            finished = await self._pass(window=window, key_frames=key_frames)
+            finished = await (self._passes.sample(window) if window else self._passes.whole(key_frames=key_frames))
             if trouble := self._trouble(finished):
                 return trouble
             if (
@@ -240,7 +252,7 @@ class _Check:
             return verdict
         if self.known.disagreement:
             return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)
-        finished = await self._pass()
+        finished = await self._passes.whole()
         return self._trouble(finished) or self._judge(finished)
 
     async def _agrees(self, told: reference.Reference) -> bool:
@@ -256,21 +268,6 @@ class _Check:
                 f"reference: {told.source} says {told.kind} {told.digest}, the content has {found}"
             )
         return found == told.digest
-
-    async def _pass(self, window: decode.Window | None = None, *, key_frames: bool = False) -> Finished:
-        finished = await decode.run_pass(
-            self._tools,
-            self._path,
-            self.known.chosen,
-            self.known.structure.container,
-            threads=self._limits.threads,
-            time_limit_sec=self._left(),
-            window=window,
-            key_frames=key_frames,
-            on_progress=self._moved if window is None else None,
-        )
-        self.known.cpu_sec += finished.cpu_sec
-        return finished
 
     def _judge(self, finished: Finished) -> Verdict:
         lines, count = finished.stderr_lines, complaints.defects(finished.stderr_lines)
@@ -302,16 +299,8 @@ class _Check:
 
     def _trouble(self, finished: Finished) -> Verdict | None:
         """Give the verdict when a child's end speaks of the machine and not of the film."""
-        if finished.ended != "exit":
-            reason = {"timeout": Reason.TIMEOUT, "stalled": Reason.STALLED, "killed": Reason.KILLED}[finished.ended]
-            return self.known.error(reason, probe.complaint(finished))
-        line = complaints.trouble_of_the_machine(finished.stderr_lines) if finished.returncode != 0 else ""
-        return self.known.error(Reason.IO_ERROR, line) if line else None
+        fault = faults.of(finished)
+        return self.known.error(fault.reason, fault.sentence) if fault else None
 
     def _left(self) -> float:
         return max(1.0, self._deadline - asyncio.get_running_loop().time())
-
-    def _moved(self, seconds: float) -> None:
-        duration = self.known.duration_sec
-        if self._on_progress is not None and duration:
-            self._on_progress(min(1.0, max(0.0, seconds / duration)))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from watcher.errors import ProbeFailed
+from watcher.errors import NoAnswer, ProbeFailed
 from watcher.media import ffmpeg
 from watcher.rules.audio import Stream
 
@@ -89,17 +89,17 @@ def complaint(finished: Finished) -> str:
 
 
 def parse(json_bytes: bytes) -> Probe:
-    """Read ffprobe's JSON. Raises ProbeFailed when it is none, or more than a film has."""
+    """Read ffprobe's JSON. Raises NoAnswer when it is none, ProbeFailed when it is more than a film has."""
     try:
         data = json.loads(json_bytes.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        raise ProbeFailed(f"ffprobe's answer is no JSON: {error}") from error
+        raise NoAnswer(f"ffprobe's answer is no JSON: {error}") from error
     return _read(_clean(data))
 
 
 def _read(data: Any) -> Probe:
     if not isinstance(data, dict) or not isinstance(data.get("format"), dict):
-        raise ProbeFailed("ffprobe named no format")
+        raise NoAnswer("ffprobe named no format")
     streams, chapters = _dicts(data.get("streams")), _dicts(data.get("chapters"))
     if len(streams) > STREAM_LIMIT or len(chapters) > CHAPTER_LIMIT:
         raise ProbeFailed(f"{len(streams)} streams and {len(chapters)} chapters are more than a film has")

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import errno
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed
+from watcher.media import faults
 
 if TYPE_CHECKING:
     from watcher.media.ffmpeg import Finished
 
-_OF_THE_MACHINE: Final = (
-    ("No space left on device", "no_space"),
-    ("Disk quota exceeded", "no_space"),
-    ("Read-only file system", "read_only"),
-    ("Permission denied", "permission"),
-    ("Input/output error", "io_error"),
-    ("Stale file handle", "io_error"),
-    ("Cannot allocate memory", "out_of_memory"),
-)
 _CANNOT_HOLD: Final = re.compile(
     r"not currently supported in container|Could not find tag for codec|only supported in|are supported for",
     re.IGNORECASE,
@@ -43,14 +36,12 @@ def require_success(finished: Finished, what: str) -> None:
 
     Trouble of the machine is named by itself (`no_space`, `io_error`, `timeout`, ...): it says nothing about the film.
     """
-    lines = [line for line in finished.stderr_lines if "[info]" not in line]
-    for line in lines:
-        for words, reason in _OF_THE_MACHINE:
-            # FFmpeg 5.1 ends with 0 on a full disk: the words count, whatever the exit code.
-            if words in line:
-                raise ConversionFailed(reason, f"{what}: {line}")
-    if finished.ended != "exit":
-        raise ConversionFailed(finished.ended, f"{what}: ffmpeg was ended ({finished.ended})")
+    lines = tuple(line for line in finished.stderr_lines if "[info]" not in line)
+    finished = replace(finished, stderr_lines=lines)
+    if fault := faults.of(finished):
+        raise ConversionFailed(fault.word, f"{what}: {fault.sentence}")
+    if faults.may_be_the_disk(finished):
+        raise ConversionFailed("io_error", f"{what}: {lines[-1]}")
     if finished.returncode != 0:
         told = next((line for line in lines if _CANNOT_HOLD.search(line)), None)
         if told:

@@ -251,7 +251,7 @@ def loudness_command(tools: Tools, film: bytes, number: int) -> list[Argument]:
 def end_command(tools: Tools, film: bytes, number: int, from_sec: float) -> list[Argument]:
     """List the times and lengths of a track's packets from a position on."""
     return [
-        *(tools.ffprobe, "-v", "error", *ffmpeg.SAFE, "-read_intervals", f"{from_sec:.3f}%"),
+        *(tools.ffprobe, "-v", "repeat+level+error", *ffmpeg.SAFE, "-read_intervals", f"{from_sec:.3f}%"),
         *("-select_streams", str(number), "-show_entries", "packet=pts_time,duration_time"),
         *("-of", "csv=p=0", ffmpeg.source(film)),
     ]

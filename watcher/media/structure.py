@@ -10,8 +10,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from watcher.media.containers import asf, ebml, flv, magic, mp4, mpegps, mpegts, ogg, riff
-from watcher.media.containers.base import Range, Reader, Structure, TooMuchError
+from watcher.media.containers import asf, audio, ebml, flac, flv, magic, mp4, mpegps, mpegts, ogg, riff
+from watcher.media.containers.base import Range, Reader, Structure, TooMuchError, tag_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +48,16 @@ def _walk(reader: Reader) -> Structure:
     for is_it, walk_it in _WALKS:
         if is_it(head):
             return walk_it(reader)
-    return _by_magic(reader, head)
+    return _by_content(reader, head)
 
 
-def _by_magic(reader: Reader, head: bytes) -> Structure:
+def _by_content(reader: Reader, head: bytes) -> Structure:
     payload = ((0, reader.size),)
+    start = tag_bytes(reader)
+    if reader.at(start, 4) == b"fLaC":
+        return flac.walk(reader, start)
+    if name := audio.detect(reader, start):
+        return audio.walk(reader, name, start)
     if packets := mpegts.detect(head):
         return mpegts.walk(reader, *packets)
     if name := magic.media(head):

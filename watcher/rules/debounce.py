@@ -35,6 +35,8 @@ class HintKind(IntFlag):
     """The kernel or we lost hints: scan the root. The path is empty."""
     TROUBLE = 128
     """Something cannot be watched; the hint's detail says what. For the log and the root's health, no path is due."""
+    FINISHED = 256
+    """Until it was renamed to this name it had that of an unfinished download: whoever wrote it says that it is done."""
 
 
 @dataclass(frozen=True, slots=True)

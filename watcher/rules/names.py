@@ -130,6 +130,11 @@ def why_not(rel_path: bytes, rules: NameRules) -> str | None:
     return _why_not_folder(folder) or _why_not_name(name, rules) or _why_not_pattern(rel_path, rules)
 
 
+def is_unfinished(name: bytes) -> bool:
+    """Tell whether a name is one that programs give to a file until it is whole."""
+    return _unfinished(name) is not None
+
+
 def unfinished_sibling(name: bytes) -> bytes:
     """Name the file whose presence beside `name` means that `name` is unfinished: aria2 keeps its state there until the end."""
     return name + b".aria2"

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from watcher.rules.signature import Signature
 
-Evidence = Literal["", "closed", "moved_in"]
-"""The strongest thing a hint said since the last change: closed after writing, or moved into place."""
+Evidence = Literal["", "closed", "moved_in", "finished"]
+"""The strongest thing a hint said since the last change: closed after writing, moved into place, or renamed from the
+name of an unfinished download."""
 
 # A change after a longer pause is a new upload, not the pause of a slow writer.
 LONGEST_PAUSE_SEC = 3600.0
@@ -90,9 +91,12 @@ def readiness(known: Settling, seen: Observation, waiting: Waiting, now: float) 
             f"open for writing ({seen.writer_evidence})",
             now + max(waiting.stable_wait_sec, waiting.settle_sec, 1),
         )
-    early = bool(known.evidence) and seen.writer == "free" and seen.end_is_there is True
+    # A downloader's word stands for the end of a container that does not tell where it ends.
+    end = seen.end_is_there is True or (known.evidence == "finished" and seen.end_is_there is None)
+    early = bool(known.evidence) and seen.writer == "free" and end
     if early and not known.longest_gap_sec and quiet >= min(waiting.settle_sec, required):
-        return Readiness(True, f"{known.evidence}, no writer ({seen.writer_evidence}), end of file in place")
+        proof = "end of file in place" if seen.end_is_there else "its end cannot be told"
+        return Readiness(True, f"{known.evidence}, no writer ({seen.writer_evidence}), {proof}")
     if quiet >= required:
         return Readiness(True, f"quiet for {quiet:.0f} s, writer: {seen.writer} ({seen.writer_evidence})")
     until = known.quiet_since + required if quiet >= 0 else now + required

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     STALLED = "stalled"
     KILLED = "killed"
+    OUT_OF_MEMORY = "out_of_memory"
     IO_ERROR = "io_error"
     PERMISSION = "permission"
     ROOT_SUSPENDED = "root_suspended"

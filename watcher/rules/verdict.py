@@ -89,6 +89,7 @@ _WORDS: dict[Reason | None, str] = {
     Reason.TIMEOUT: "the check ran into its time limit",
     Reason.STALLED: "FFmpeg stood still",
     Reason.KILLED: "FFmpeg was killed",
+    Reason.OUT_OF_MEMORY: "FFmpeg ran out of memory",
     Reason.IO_ERROR: "the file could not be read",
     Reason.PERMISSION: "no permission to read the file",
     Reason.ROOT_SUSPENDED: "its folder is not there",

@@ -60,6 +60,8 @@ def look(due: Sequence[DueHint], roots: Mapping[int, bytes], rules: NameRules) -
 
 
 def _evidence(kinds: HintKind) -> Evidence:
+    if kinds & HintKind.FINISHED:
+        return "finished"
     if kinds & HintKind.CLOSED:
         return "closed"
     return "moved_in" if kinds & HintKind.MOVED_IN else ""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import structlog
 
+from watcher.rules import stability
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus
 from watcher.store.store import signature_columns
@@ -149,7 +150,7 @@ class Intake:
             if sighting.hinted:
                 taken.new_names.append((sighting.folder, name))
         first_looks = {
-            evidence: int(self._engine.first_look(now, evidence) * 1000) for evidence in ("", "closed", "moved_in")
+            evidence: int(self._engine.first_look(now, evidence) * 1000) for evidence in get_args(stability.Evidence)
         }
         self._store.insert_entries(rows, int(now * 1000), first_looks)
         taken.added += len(rows)

@@ -29,7 +29,8 @@ def look(path: bytes, integrity: IntegrityStatus, evidence: str) -> Observation:
         writer = writers.writer_of(path)
         end = None
         if evidence and writer.state == "free":
-            end = structure.walk(path).status == "whole"
+            found = structure.walk(path).status
+            end = None if found == "unknown" else found == "whole"
         return Observation(signature, writer.state, writer.evidence, end)
     except OSError as error:
         return Observation(None, trouble=f"it cannot be looked at: {error.strerror}")

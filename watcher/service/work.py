@@ -59,6 +59,7 @@ class Worker:
             spec.mode or Mode.FULL,
             threads=settings.threads,
             tolerate_lines=settings.tolerate_lines,
+            expected=spec.signature,
             on_progress=report,
         )
         return Checked(spec, result.verdict, result.probe.to_dict() if result.probe else None)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from watchdog.observers.api import EventEmitter
 
 from watcher.rules.debounce import HintKind
-from watcher.rules.names import readable, skip_folder
+from watcher.rules.names import is_unfinished, readable, skip_folder
 from watcher.watch import inotify
 from watcher.watch.folders import Folder, FolderTable
 from watcher.watch.inbox import Hint
@@ -49,6 +49,7 @@ _RARE = (
     inotify.ISDIR | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT | inotify.Q_OVERFLOW | inotify.IGNORED
 )  # fmt: skip
 _CREATED, _CLOSED, _MOVED_IN, _DELETED = HintKind.CREATED, HintKind.CLOSED, HintKind.MOVED_IN, HintKind.DELETED
+_FINISHED = HintKind.MOVED_IN | HintKind.FINISHED
 _GONE_FOLDER = HintKind.DELETED | HintKind.FOLDER
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -73,6 +74,8 @@ class Emitter(EventEmitter):
         self._hints: list[Hint] = []
         self._moving: dict[int, tuple[Folder, float]] = {}
         """Folders that left their name, by cookie, and when: until MOVED_TO says where they are."""
+        self._unfinished = 0
+        """The cookie of the last file that left the name of an unfinished download."""
         self._table = FolderTable(-1)
         self._unwatched = 0
         self._unmount_said = False
@@ -136,9 +139,13 @@ class Emitter(EventEmitter):
                     kind = _CREATED
                 elif mask & inotify.CLOSE_WRITE:
                     kind = _CLOSED
+                elif mask & inotify.MOVED_TO:
+                    kind = _FINISHED if cookie == self._unfinished else _MOVED_IN
                 else:
-                    kind = _MOVED_IN if mask & inotify.MOVED_TO else _DELETED
+                    kind = _DELETED
                 hints.append(Hint(root_id, folder.prefix + name, kind))
+            elif mask & inotify.MOVED_FROM and is_unfinished(name):
+                self._unfinished = cookie
         if self._moving:
             self._let_go()
         self._unmount_said = False

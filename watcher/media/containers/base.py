@@ -98,6 +98,42 @@ def bad(reader: Reader, container: str, offset: int, what: str, **rest: object) 
     )
 
 
+def unfilled_tail(tail: bytes, tail_at: int) -> Structure | None:
+    """Say that a file ends in zeros; for formats whose own data never does."""
+    if not tail or any(tail[-ZERO_HEAD_BYTES:]):
+        return None
+    at = tail_at + len(tail.rstrip(b"\0"))
+    return Structure("cut", offset=at, reasons=("it ends in zeros that were never filled",), zeros=True)
+
+
+def tag_bytes(reader: Reader, offset: int = 0) -> int:
+    """Give the size of the ID3v2 tags at `offset`, 0 when there is none: any kind of sound may stand behind them."""
+    at = offset
+    for _ in range(4):
+        head = reader.at(at, 10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            break
+        size = 0
+        for byte in head[6:]:
+            size = size << 7 | byte & 0x7F
+        at += 10 + size + (10 if head[5] & 0x10 else 0)
+    if at > offset:  # some taggers count their padding short
+        behind = reader.at(at, 4096)
+        at += len(behind) - len(behind.lstrip(b"\0"))
+    return at - offset
+
+
+def trailer_bytes(reader: Reader) -> int:
+    """Give the size of the tags that programs hang behind sound: APEv2, and behind it the 128 bytes of ID3v1."""
+    end = reader.size - (128 if reader.at(reader.size - 128, 3) == b"TAG" else 0)
+    footer = reader.at(end - 32, 32)
+    if footer.startswith(b"APETAGEX") and len(footer) == 32:
+        size, flags = (int.from_bytes(footer[n : n + 4], "little") for n in (12, 20))
+        whole = size + (32 if flags & 1 << 31 else 0)
+        end -= whole if whole <= end else 0
+    return reader.size - end
+
+
 def joined(ranges: list[Range]) -> tuple[Range, ...]:
     """Join ranges that touch, or nearly: 64 bytes between two of them are a header."""
     result: list[Range] = []

@@ -1,0 +1,93 @@
+"""media/containers flac and audio: sound by itself, whose frames tell where it ends."""
+
+import os
+import random
+
+import clips
+import pytest
+from test_structure import walk
+
+from watcher.media import structure
+
+COUNTED = ("flac", "mp3", "wav")
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+def test_sound_that_is_counted_is_whole(kind):
+    """STREAMINFO, Xing and RIFF say how much there is."""
+    found = walk(clips.content(kind))
+    assert (found.status, found.container, found.notes) == ("whole", kind, ())
+    if kind != "wav":
+        assert found.declared_sec == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99, 0.999])
+def test_a_cut_of_counted_sound_is_seen_wherever_it_is(kind, share):
+    """Also within its last frame."""
+    content = clips.content(kind)
+    assert walk(content[: int(len(content) * share)]).status == "cut"
+
+
+@pytest.mark.parametrize(("kind", "container"), [("adts", "aac"), ("ac3", "ac3")])
+def test_frames_without_a_count_tell_a_cut_within_the_last_of_them(kind, container):
+    """Whole, they prove nothing: the next frame may be missing."""
+    content = clips.content(kind)
+    found = walk(content)
+    assert (found.status, found.container) == ("unknown", container)
+    found = walk(content[:-5])
+    assert (found.status, found.missing_bytes, found.offset) == ("cut", 5, len(content) - 5)
+
+
+def test_an_mp3_without_a_count_proves_nothing(tmp_path):
+    """A radio's recording ends anywhere."""
+    plain = tmp_path / "plain.mp3"
+    clips.ffmpeg("-i", str(clips.path("mp3")), "-c", "copy", "-write_xing", "0", str(plain))
+    assert walk(plain.read_bytes()).status == "unknown"
+    assert walk(plain.read_bytes()[:-5]).status == "unknown"
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3", "adts", "ac3"])
+def test_an_end_of_zeros_was_never_filled(kind):
+    """No frame of these ends in half a kilobyte of zeros."""
+    content = clips.content(kind)
+    found = walk(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    assert (found.status, found.zeros) == ("cut", True)
+    assert found.offset == pytest.approx(len(content) // 2, abs=8)
+
+
+TITLE = b"TAG" + b"A title".ljust(125, b"\0")
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3", "adts", "ac3"])
+def test_tags_before_and_behind_the_sound_are_not_the_sound(kind):
+    """ID3v2 with the padding that taggers leave, ID3v1 and APEv2; the sound between them is judged as ever."""
+    content = clips.content(kind)
+    before = b"ID3\x04\0\0" + bytes((0, 0, 2000 >> 7, 2000 & 127)) + bytes(2000)
+    footer = b"APETAGEX" + bytes((0xD0, 7, 0, 0)) + (332).to_bytes(4, "little") + bytes(16)
+    behind = b"x" * 300 + footer + TITLE
+    bare, tagged = walk(content), walk(before + content + behind)
+    assert (tagged.status, tagged.container, tagged.reasons) == (bare.status, bare.container, bare.reasons)
+    start, end = bare.payload[0]
+    assert tagged.payload == ((start + len(before), end + len(before)),) or kind == "mp3"
+    assert walk(before + content[:-40] + behind).status == "cut"
+
+
+def test_junk_behind_a_flac_is_a_note():
+    """The last sample is there."""
+    found = walk(clips.content("flac") + random.Random(2).randbytes(3000))
+    assert found.status == "whole"
+    assert found.notes == ("3,000 bytes of something else at the end",)
+
+
+@pytest.mark.parametrize("kind", [*COUNTED, "adts", "ac3"])
+def test_an_hour_of_sound_costs_what_a_minute_costs(kind, tmp_path):
+    """Bytes read are bounded by head and tail: 3 MB, however long the file is."""
+    long = tmp_path / "long"
+    content = clips.content(kind)
+    with long.open("wb") as file:
+        file.write(content[:20_000])
+        file.truncate(2 << 30)
+        file.seek(2 << 30)
+        file.write(content[20_000:])
+    assert structure.walk(os.fsencode(long)).bytes_read < 3 << 20

@@ -1,0 +1,97 @@
+"""Passes over a film: samples, and whole ones that are made again where the machine may have spoiled them.
+
+Two things look like damage and may be none. "Input/output error" is what FFmpeg says of a disk that failed and of some
+content: reading the file decides, and a share that was away for a moment gives another answer the second time. And a
+pass that somebody's SIGTERM ended may come out as 0, with a proper end, when a script stands in FFmpeg's place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from watcher.media import decode, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from watcher.media.evidence import Evidence
+    from watcher.media.ffmpeg import Finished, Tools
+
+_SLACK_SEC: Final = 1.5
+_SLACK_SHARE: Final = 0.03
+_LOOK_SEC: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Decodes for one check, and writes down what it cost."""
+
+    tools: Tools
+    path: bytes
+    known: Evidence
+    threads: int
+    left_sec: Callable[[], float]
+    """The time that the check may still take."""
+    read_all: Callable[[], Awaitable[object]]
+    """Reads the file; raises OSError when the disk fails."""
+    on_progress: Callable[[float], None] | None
+    """Gets the share of the film that a whole pass has behind it, 0 to 1."""
+
+    async def sample(self, window: decode.Window) -> Finished:
+        """Decode a part of the film."""
+        return await self._once(window)
+
+    async def whole(self, *, key_frames: bool = False) -> Finished:
+        """Decode all of it, once more where the first time is in doubt; who was stopped has `ended` as "killed"."""
+        once = partial(self._once, None, key_frames=key_frames)
+        first = await once()
+        if faults.of(first) is not None:
+            return first
+        if faults.may_be_the_disk(first):
+            await self.read_all()
+            return await once()
+        if not self._is_short(first):
+            return first
+        behind = await self._once(decode.Window(_reached(first) + _LOOK_SEC / 4, _LOOK_SEC))
+        if decode.nothing_came(behind):
+            return first
+        # Odd time stamps end at the same place every time; whoever was stopped does not.
+        second = await once()
+        stopped = self._is_short(second) and abs(_reached(second) - _reached(first)) > _LOOK_SEC / 4
+        return replace(second, ended="killed") if stopped else second
+
+    def _is_short(self, finished: Finished) -> bool:
+        """Tell whether a pass without a complaint ended before the end that the headers prove."""
+        end = self.known.duration_sec
+        if end is None or self.known.structure.status != "whole":
+            return False
+        if finished.returncode or finished.stderr_lines or decode.nothing_came(finished):
+            return False
+        return _reached(finished) < end - max(_SLACK_SEC, end * _SLACK_SHARE)
+
+    async def _once(self, window: decode.Window | None, *, key_frames: bool = False) -> Finished:
+        finished = await decode.run_pass(
+            self.tools,
+            self.path,
+            self.known.chosen,
+            self.known.structure.container,
+            threads=self.threads,
+            time_limit_sec=self.left_sec(),
+            stall_limit_sec=decode.STALL_SEC + (self.known.size / decode.SEEK_BYTES_PER_SEC if window else 0),
+            window=window,
+            key_frames=key_frames,
+            on_progress=self._moved if window is None else None,
+        )
+        self.known.cpu_sec += finished.cpu_sec
+        return finished
+
+    def _moved(self, seconds: float) -> None:
+        duration = self.known.duration_sec
+        if self.on_progress is not None and duration:
+            self.on_progress(min(1.0, max(0.0, seconds / duration)))
+
+
+def _reached(finished: Finished) -> float:
+    return (finished.progress.out_time_sec if finished.progress else None) or 0.0
