@@ -24,7 +24,7 @@ def _no_truth_for_numbers(value: object, info: ValidationInfo) -> object:
 
 
 _TRUTHS = frozenset(
-    {"allow_network_database", "integrity_quick_mode", "untagged_is_english", "default_track", "keep_original"}
+    {"allow_network_database", "enable_metrics", "integrity_quick_mode", "untagged_is_english", "default_track"}
 )
 
 
@@ -63,9 +63,6 @@ class AudioSettings(_Table):
     bitrate_kbps: Annotated[int, Field(ge=64, le=512)] = 192
     dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     default_track: bool = False
-    keep_original: bool = False
-    mtime: Literal["keep", "now"] = "keep"
-    lost_attributes: Literal["note", "refuse"] = "note"
 
 
 class FFmpegSettings(_Table):
@@ -106,6 +103,7 @@ class StateConfig(BaseSettings):
     duplicates: Literal["skip", "process"] = "skip"
     keep_processed_days: Annotated[float, Field(ge=0)] = 60
     max_state_entries: Count = 10_000
+    enable_metrics: bool = True
     extensions: tuple[str, ...] = tuple(sorted(ext.decode() for ext in names.DEFAULT_EXTENSIONS))
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -17,6 +17,8 @@ import structlog
 from watcher.rules import machine, names, planner, stability
 from watcher.rules.stability import Evidence, Observation, Settling, Waiting
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.service import counting
+from watcher.service.metrics import StateMetrics, get_metrics
 from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Engine:
         self._dice = dice
         self._lines: list[_MoveLine] = []
         self._cancels: list[str] = []
+        self.metrics = get_metrics() if config.enable_metrics else StateMetrics(enabled=False)
         self.waiting = Waiting(config.stable_wait_sec, config.settle_sec)
 
     @contextmanager
@@ -74,6 +77,7 @@ class Engine:
         if mark[0] == 0:
             lines, self._lines = self._lines, []
             for line in lines:
+                counting.moved(self.metrics, line.move, line.reason)
                 log.info(
                     line.move,
                     path=names.readable(line.path),
@@ -238,6 +242,7 @@ class Engine:
         wait = planner.backoff_sec(
             times_in_a_row, self.config.backoff_step_sec, self.config.backoff_max_sec, self._dice.random()
         )
+        self.metrics.record_timing("backoff", wait)
         return self.clock() + wait
 
     # --- attempts
@@ -255,9 +260,6 @@ class Engine:
             target=spec.target,
             replaces=signature_columns(spec.replaces) if spec.replaces is not None else None,
             temp=spec.temp,
-            film=spec.path,
-            removes_film=spec.removes_film,
-            kept=spec.kept,
         )
 
     def write_progress(self, running: dict[str, float]) -> None:

@@ -20,18 +20,19 @@ import structlog
 
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
-from watcher.service import hints, landing, upkeep, wishes
+from watcher.service import counting, hints, landing, upkeep, wishes
 from watcher.service.checks import Checks
 from watcher.service.conversions import Conversions
 from watcher.service.dispatch import Dispatch
 from watcher.service.engine import Engine
 from watcher.service.executor import LocalPool
 from watcher.service.intake import Intake
-from watcher.service.jobs import Cancelled, Checked, Failed, Made
+from watcher.service.jobs import Checked, Failed, Made
 from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
 from watcher.service.work import Worker
+from watcher.store import reports
 from watcher.store.store import StateStore
 from watcher.watch import writers
 from watcher.watch.observers import Observers
@@ -90,11 +91,9 @@ class StateManager:
             self.config.debounce_quiet_sec, self.config.debounce_at_most_sec, self.config.max_state_entries
         )
         self._recovery = Recovery(self._engine, self._checks, self._conversions, self.in_store)
-        in_turn = partial(self.in_store, self._in_turn)
-        self._landing = landing.Landing(self._conversions, landing.keeping(self.config), in_turn, self._recovery.adopt)
         self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
-        self._pool = LocalPool(slots, Worker(tools, self.config).do, self._ended)
+        self._pool = LocalPool(slots, counting.timed(Worker(tools, self.config).do, self._engine.metrics), self._ended)
         self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self.in_store)
         self._upkeep = upkeep.Upkeep(self._engine, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
@@ -156,7 +155,8 @@ class StateManager:
         self._notifier.ready()
         log.info("watching", **self._roots.summary())
         while not self._stop.is_set():
-            deadline = await self.turn()
+            with self._engine.metrics.timer("turn"):
+                deadline = await self.turn()
             if self.is_compared():
                 self._upkeep.turn()
             await self._sleep(deadline)
@@ -247,6 +247,7 @@ class StateManager:
         now = time.monotonic()
         if self._observing:
             for hint in self._observers.drain():
+                counting.heard(self._engine.metrics, hint)
                 if hint.trouble:
                     self._roots.trouble(hint.root_id, hint.trouble)
                 else:
@@ -274,8 +275,8 @@ class StateManager:
                 task = asyncio.create_task(self._land(outcome))
                 self._landings.add(task)
                 task.add_done_callback(lambda _: self._wake.set())
-            elif outcome.spec.temp is not None and isinstance(outcome, Failed | Cancelled):
-                await self._landing.ended(outcome)
+            elif outcome.spec.temp is not None and isinstance(outcome, Failed):
+                await self.in_store(self._in_turn, self._conversions.failed, outcome)
             elif isinstance(outcome, Checked):
                 await self.in_store(self._in_turn, self._checked, outcome)
             else:
@@ -292,7 +293,7 @@ class StateManager:
             return call(*arguments)
 
     async def _land(self, outcome: Made) -> None:
-        await self._landing.land(outcome)
+        await landing.land(outcome, self._conversions, partial(self.in_store, self._in_turn))
 
     async def _cancel_void(self) -> None:
         for attempt in await self.in_store(self._engine.take_cancels):
@@ -304,4 +305,8 @@ class StateManager:
         if running and time.monotonic() >= self._next_progress:
             self._next_progress = time.monotonic() + PROGRESS_EVERY_SEC
             await self.in_store(self._engine.write_progress, running)
+            queue = await self.in_store(reports.due, self._store, self._engine.now_ms())
+            self._engine.metrics.record_gauge("queue_depth", queue)
+        self._engine.metrics.record_gauge("running_jobs", len(running))
+        self._engine.metrics.record_gauge("waiting_hints", len(self._debouncer))
         self._notifier.status(f"{len(running)} running; {self._roots.sentence()}")

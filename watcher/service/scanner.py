@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from watcher.rules import names
-from watcher.service import scans
+from watcher.service import counting, scans
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -161,7 +161,8 @@ class Scanner:
         self._engine.store.checkpoint()
 
     def _say(self, root: WatchedRoot, taken: Taken, *, whole: bool = False) -> None:
-        """Log what a batch brought."""
+        """Log and count what a batch brought."""
+        counting.took_in(self._engine.metrics, taken, by_scan=whole)
         for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
             log.info("found", path=names.readable(b"/".join(filter(None, (root.path, folder, name)))))
         if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):

@@ -30,12 +30,18 @@ log = structlog.get_logger("watcher")
 
 RETRY_SEC = 3600.0
 """A backup that could not be made is tried again after so long."""
+SAVE_METRICS_SEC = 60.0
 _NO_SQLITE = frozenset({"nfs", "nfs3", "nfs4", "cifs", "smb3", "smbfs"})
 _RESCUED = {
     "restored": "database restored from a backup",
     "begun_anew": "database begun anew",
     "log_lost": "database log lost",
 }
+
+
+def metrics_file(database: Path) -> Path:
+    """Give the file beside a database in which its service keeps its metrics for `watcher metrics`."""
+    return database.with_name(f"{database.name}.metrics.json")
 
 
 def refuse_network(config: StateConfig) -> None:
@@ -77,9 +83,15 @@ class Upkeep:
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._one_at_a_time = asyncio.Lock()
+        self._metrics_file = metrics_file(self._store.path)
+        self._next_save = 0.0
+        engine.metrics.load(self._metrics_file)
 
     def turn(self) -> None:
-        """Start what is due. Costs nothing while a backup is young."""
+        """Start what is due. Costs nothing while a backup is young and nothing is counted."""
+        if self._engine.metrics.has_news() and time.monotonic() >= self._next_save:
+            self._next_save = time.monotonic() + SAVE_METRICS_SEC
+            self._save_metrics()
         if self._task is not None and self._task.done():
             self._task.result()
             self._task = None
@@ -93,6 +105,14 @@ class Upkeep:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._engine.metrics.has_news():
+            self._save_metrics()
+
+    def _save_metrics(self) -> None:
+        try:
+            self._engine.metrics.save(self._metrics_file)
+        except OSError as error:
+            log.warning("metrics not saved", file=str(self._metrics_file), reason=error.strerror)
 
     def _next_backup(self) -> float:
         copies = backup.all_of(self._store.path, self._store.backups)

@@ -129,6 +129,11 @@ def counts(store: StateStore, root: bytes | None = None) -> Counts:
     return Counts(sum(integrity.values()), gone, integrity, processed)
 
 
+def due(store: StateStore, now_ms: int) -> int:
+    """Count the files whose time has come."""
+    return sum(store.sql(_DUE.format(which), (now_ms,)).fetchone()[0] for which in ("=", "<>"))
+
+
 def jobs(store: StateStore) -> list[Job]:
     """Give the attempts on record, the oldest first."""
     return [Job(row[0], _path(*row[1:4]), *row[4:]) for row in store.sql(_JOBS)]
@@ -230,6 +235,8 @@ _FILES_OF_ROOTS = """SELECT f.root_id, count(*) FROM folder AS f JOIN file_entry
 _JOBS = """SELECT a.id, r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms FROM attempt AS a
     JOIN file_entry AS e ON e.id = a.entry_id JOIN folder AS f ON f.id = e.folder_id JOIN root AS r ON r.id = f.root_id
     ORDER BY a.started_at_ms"""
+_DUE = """SELECT count(*) FROM file_entry
+    WHERE next_check_at_ms IS NOT NULL AND integrity_status {0} 'complete' AND next_check_at_ms <= ?"""
 # One query for each of the two partial indexes of due rows: neither answers for both.
 _UPCOMING = """SELECT r.path, f.path, e.name, e.next_check_at_ms, e.waits_for FROM file_entry AS e
     CROSS JOIN folder AS f ON f.id = e.folder_id CROSS JOIN root AS r ON r.id = f.root_id
