@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "store": {"store", "rules", "errors"},
     "media": {"media", "rules", "errors"},
     "service": {"service", "watch", "store", "media", "rules", "errors", "config"},
+    "operations": {"operations", "rules", "errors"},
     "config": {"config", "rules", "errors"},
     "errors": set(),
 }

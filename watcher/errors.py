@@ -1,7 +1,7 @@
 """Every exception of the package, as one tree. Each is a sentence: what happened, to what, and what to do.
 
 Sorted by consequence: a `SettingsError` or `StoreError` stops the start; a `FileError` stops that file;
-a `ToolError` stops the work that needs the tool.
+a `ToolError` stops the work that needs the tool; an `OperationError` stops that operation.
 """
 
 from __future__ import annotations
@@ -83,3 +83,23 @@ class ConversionFailed(FileError):
 
 class SourceChanged(ConversionFailed):
     """The film changed, or somebody opened it for writing, while its track was made: nothing was replaced."""
+
+
+class OperationError(WatcherError):
+    """The state of a resumable operation cannot be used as it was asked for."""
+
+
+class NotStorable(OperationError):
+    """A value has no place in a state file; the message names where it stands. Nothing was written."""
+
+
+class StateBroken(OperationError):
+    """A state file cannot be understood: cut, not ours, or of a newer version."""
+
+
+class StateNotSaved(OperationError):
+    """The state could not be written; the one saved before it stands."""
+
+
+class OperationHeld(OperationError):
+    """Another process works on this operation; the message names it."""

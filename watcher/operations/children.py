@@ -1,0 +1,88 @@
+"""The processes a job has started and allows to be stopped: an encode of hours need not be waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Process(Protocol):
+    """A subprocess.Popen, an asyncio process, or what is like them."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, or nobody has waited for it."""
+
+
+class Children:
+    """Processes that stop with a pause, go on after it, and end when their job leaves.
+
+    A child that leads a process group of its own is signalled with its group. It should: in the group of a terminal's
+    job it would hear each Ctrl-C itself (start it with `start_new_session=True` or `process_group=0`).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: list[Process] = []
+        self._stopped = False
+
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self._known)
+
+    @contextlib.contextmanager
+    def allow(self, process: Process) -> Iterator[None]:
+        """Let this process be stopped and continued inside; outside it is left alone, and running."""
+        with self._lock:
+            self._known.append(process)
+            if self._stopped:
+                _signal(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._known.remove(process)
+                if self._stopped:
+                    _signal(process, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stop them all, and those that come, until `go_on`."""
+        with self._lock:
+            self._stopped = True
+            for process in self._known:
+                _signal(process, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Continue them all."""
+        with self._lock:
+            self._stopped = False
+            for process in self._known:
+                _signal(process, signal.SIGCONT)
+
+    def end(self) -> None:
+        """End them all: SIGTERM, and SIGCONT, without which a stopped one would not hear it."""
+        with self._lock:
+            self._stopped = False
+            for process in self._known:
+                _signal(process, signal.SIGTERM)
+                _signal(process, signal.SIGCONT)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    if process.returncode is not None:
+        return  # its number may be another process's by now
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            os.kill(process.pid, number)

@@ -1,0 +1,175 @@
+"""Signals and the terminal, as wishes:
+
+    first Ctrl-C     pause: children stop at once, the job at its next pause point; Enter goes on
+    second Ctrl-C    save and leave, exit code 130
+    SIGTERM, SIGHUP  save and leave, exit code 143 or 129
+
+Where nobody can answer (no terminal, or one that another program has), a pause would never end: there the first Ctrl-C
+leaves too, at the next pause point, or at once when a child is at work. A signal that was ignored before stays so
+(nohup). Leaving is a SystemExit in the main thread, and in other threads at their next pause point.
+
+The handler notes the wish and wakes a thread that does the rest: it may have interrupted whoever holds a lock.
+"""  # noqa: D400
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from watcher.operations.pause import PauseManager
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_END: Final = 1 << 32
+"""Added to the wake-up counter, ends the thread; below it, wishes are counted."""
+
+
+class Ears:
+    """Hears signals while at least one job of the main thread wants it."""
+
+    def __init__(self, wishes: PauseManager, signals: tuple[signal.Signals, ...]) -> None:
+        self._wishes = wishes
+        self._signals = signals
+        self._jobs = 0
+        self._covers = 0
+        self._struck = False
+        """A signal came while covered."""
+        self._wake = -1
+        self._pid = 0
+        self._before: dict[signal.Signals, Any] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Hear signals inside. Jobs may end in any order; the last one puts the old handlers back."""
+        if not self._signals or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        try:
+            self._jobs += 1
+            if self._jobs == 1:
+                self._install()
+            yield
+        finally:
+            self._jobs -= 1
+            if self._jobs == 0:
+                self._put_back()
+
+    def _install(self) -> None:
+        self._wishes.stay()
+        self._wake, self._pid = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), os.getpid()
+        self._thread = threading.Thread(target=self._listen, args=(self._wake,), name="pause", daemon=True)
+        self._thread.start()
+        for number in self._signals:
+            old = signal.getsignal(number)
+            if old is not None and old != signal.SIG_IGN:  # None: not Python's, and could not be put back
+                self._before[number] = old
+                signal.signal(number, self._on_signal)
+
+    def _put_back(self) -> None:
+        while self._before:
+            number, old = self._before.popitem()
+            if signal.getsignal(number) == self._on_signal:
+                signal.signal(number, old)
+        wake, self._wake, self._struck = self._wake, -1, False
+        if self._thread is not None:
+            os.eventfd_write(wake, _END)
+            self._thread.join()
+            self._thread = None
+        os.close(wake)
+
+    @contextlib.contextmanager
+    def covered(self) -> Iterator[None]:
+        """Let no signal raise in the main thread inside; one that comes raises at the end."""
+        if self._wake < 0 or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._covers += 1
+        try:
+            yield
+        finally:
+            self._covers -= 1
+            if self._struck and not self._covers:
+                self._struck = False
+                raise SystemExit(self._wishes.leaving)
+
+    def wake(self) -> None:
+        """Let the listening thread look at the wishes again."""
+        with contextlib.suppress(OSError):  # nobody listens
+            os.eventfd_write(self._wake, 1)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        code, wishes = 128 + number, self._wishes
+        if os.getpid() != self._pid:  # a forked child inherits the handler, but neither the thread nor the job
+            raise SystemExit(code)
+        first = number == signal.SIGINT and not wishes.is_paused and wishes.leaving is None
+        if first and _who_answers() is not None:
+            wishes.note(leaving=None)
+            self.wake()
+            return
+        wishes.note(leaving=code)
+        self.wake()
+        if first and not wishes.children:
+            return
+        if self._covers:
+            self._struck = True
+        else:
+            raise SystemExit(code)
+
+    def _listen(self, wake: int) -> None:
+        """Do what the handler must not. A pause that a program asked for is the program's to end."""
+        asked, going = False, True
+        while going:
+            terminal = _who_answers() if asked else None
+            ready, _, _ = select.select([wake] if terminal is None else [wake, terminal], [], [])
+            if terminal is not None and terminal in ready:
+                self._take_answer(terminal)
+            if wake in ready:
+                going = os.eventfd_read(wake) < _END
+            code = self._wishes.leaving
+            if code is not None:
+                self._wishes.leave(code)
+            elif not self._wishes.is_paused:
+                asked = False
+            elif going:
+                self._wishes.request_pause()
+                if not asked:
+                    _say("paused: Enter goes on, Ctrl-C saves and leaves")
+                asked = True
+        if asked and self._wishes.leaving is None:  # the jobs ended before they came to a pause point
+            self._wishes.resume()
+
+    def _take_answer(self, terminal: int) -> None:
+        try:
+            answer = os.read(terminal, 4096)
+        except OSError:
+            answer = b""
+        if answer:
+            self._wishes.resume()
+            _say("going on")
+        else:  # the terminal is gone; its Ctrl-C would have done this
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _who_answers() -> int | None:
+    """Give the descriptor of a terminal whose person can answer; None where reading would wait for ever, or stop us."""
+    try:
+        descriptor = sys.stdin.fileno()
+        ours = os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):  # no standard input, or one that is no file
+        return None
+    return descriptor if ours else None
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # the terminal is gone
+        sys.stderr.write(f"\n{text}\n")
+        sys.stderr.flush()
