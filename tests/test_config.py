@@ -115,6 +115,8 @@ def test_an_empty_variable_is_as_if_it_were_not_there(monkeypatch):
         ('audio = "loud"', ["settings.toml", "audio = 'loud'"]),
         ('[[watch]]\npath = "/"\nmode = "often"', ["watch.0.mode = 'often'", "'auto', 'events' or 'poll'"]),
         ('storage_url = "postgres://here"', ["storage_url = 'postgres://here'", "only SQLite"]),
+        ('[audio]\nlanguages = ["dutsh"]', ["audio.languages", "dutsh: no language known here"]),
+        ("[audio]\nlanguages = []", ["at least one language must be named"]),
         ("stable_wait_sec 5", ["settings.toml", "line 1"]),
     ],
 )

@@ -9,7 +9,7 @@ import clips
 import pytest
 from helpers import make_files
 
-from watcher.media import integrity, reference, remux, tools
+from watcher.media import integrity, reference, tools
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 
 FILM = b"the content of a film"
@@ -145,7 +145,7 @@ async def test_a_checksum_from_before_our_stereo_track_does_not_condemn(tmp_path
     film = tmp_path / "film.mkv"
     clips.ffmpeg(
         *("-i", str(clips.path("mkv")), "-map", "0", "-map", "0:a", "-c", "copy"),
-        *("-metadata:s:a:1", f"title={remux.TITLE}", str(film)),
+        *("-metadata:s:a:1", "title=English 2.0", str(film)),
     )
     verdict = await verdict_of(put(tmp_path, film.read_bytes(), b"the film before"))
     assert verdict.status is IntegrityStatus.COMPLETE

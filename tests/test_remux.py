@@ -135,6 +135,16 @@ def test_inherited_tags_are_cleared_from_the_new_track():
     assert after(command_of(film()), "-metadata:s:2") == ["language=eng", "BPS=", "title=English 2.0"]
 
 
+@pytest.mark.parametrize(
+    ("format_name", "brand", "code"), [(MKV, None, "ger"), (MP4, "isom", "deu"), ("avi", None, "ger")]
+)
+def test_the_new_track_bears_the_language_decided_on(format_name, brand, code):
+    """Matroska stores the bibliographic code, MP4 the terminological one; the title is for people."""
+    probe = film(format_name=format_name, tags={"major_brand": brand} if brand else {})
+    plan = remux.plan(probe, Decision("make", "german_surround", "", source=1, language="deu"), b"/f/Film.xxx")
+    assert (plan.language, plan.title) == (code, "German 2.0")
+
+
 def test_the_containers_own_options():
     """Dolby Vision in MP4 needs -strict unofficial; tags outside iTunes' list need QuickTime's way."""
     mp4 = command_of(film(format_name=MP4, tags={"major_brand": "mp42", "title": "x"}))

@@ -189,7 +189,7 @@ def _processed(story: Story) -> str:
             detail = (story.proof or {}).get("detail") or story.file.reason
             return f"{words}: {detail}"
         case _:
-            return f"{words}: {sentence.removeprefix('English stereo is ')}" if sentence else words
+            return f"{words}: {sentence.replace(' stereo is made from', ', from')}" if sentence else words
 
 
 def _proof(proof: dict[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from watcher.rules import names
+from watcher.rules import languages, names
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -59,10 +59,22 @@ class AudioSettings(_Table):
 
     at_once: Count = 1
     threads: Count = 2
+    languages: tuple[str, ...] = ("eng",)
     untagged_is_english: bool = False
     bitrate_kbps: Annotated[int, Field(ge=64, le=512)] = 192
     dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     default_track: bool = False
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("at least one language must be named")
+        if unknown := [tag for tag in value if languages.of_tag(tag) is None]:
+            raise ValueError(
+                f"{', '.join(unknown)}: no language known here; a code of ISO 639 is wanted, such as deu or de"
+            )
+        return value
 
 
 class FFmpegSettings(_Table):
@@ -194,10 +206,14 @@ def flat(config: StateConfig) -> dict[str, Any]:
     for key in type(config).model_fields:
         value = getattr(config, key)
         if isinstance(value, BaseModel):
-            rows.update({f"{key}.{inner}": getattr(value, inner) for inner in type(value).model_fields})
+            rows.update({f"{key}.{inner}": _plain(getattr(value, inner)) for inner in type(value).model_fields})
         elif key == "watch":
             # Not by pydantic: a folder's name may hold bytes that are no UTF-8, which its serialiser refuses.
             rows[key] = [{"path": names.to_json(os.fsencode(item.path))[0], "mode": item.mode} for item in value]
         else:
-            rows[key] = list(value) if isinstance(value, tuple) else value
+            rows[key] = _plain(value)
     return rows
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -21,9 +21,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import NoAnswer, ProbeFailed, ToolMissing
-from watcher.media import complaints, control_file, decode, faults, probe, reference, remux, sparse, structure
+from watcher.media import complaints, control_file, decode, faults, probe, reference, sparse, structure
 from watcher.media.evidence import Evidence
 from watcher.media.passes import Passes
+from watcher.rules import languages
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import Mode, Reason
 
@@ -261,7 +262,7 @@ class _Check:
         self.known.bytes_read += length
         if found == told.digest:
             self.known.notes.append(f"{told.source} agrees ({told.kind} {found}), so it was not decoded")
-        elif self.known.probe and any(stream.title == remux.TITLE for stream in self.known.probe.streams):
+        elif self.known.probe and any(languages.is_made_title(stream.title) for stream in self.known.probe.streams):
             self.known.notes.append(f"{told.source} speaks of the film before its stereo track was added")
         else:
             self.known.disagreement = (

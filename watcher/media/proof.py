@@ -123,8 +123,8 @@ def require_track(after: Probe, plan: Plan, settings: StereoSettings) -> None:
     made = streams[plan.made_at]
     wanted = {"default"} if settings.default_track or plan.sidecar else set()
     if (
-        (made.kind, made.codec, made.channels, made.language) != ("audio", "aac", 2, remux.LANGUAGE)
-        or made.title != remux.TITLE
+        (made.kind, made.codec, made.channels, made.language) != ("audio", "aac", 2, plan.language)
+        or made.title != plan.title
         or made.dispositions != wanted
     ):
         raise ConversionFailed("proof_failed", f"the new track is not marked as it should be: {made}")

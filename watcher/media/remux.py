@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from watcher.errors import ConversionFailed
 from watcher.media import downmix, ffmpeg
-from watcher.rules import audio
+from watcher.rules import audio, languages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from watcher.media.ffmpeg import Argument, Tools
     from watcher.media.probe import Probe
     from watcher.rules.audio import Decision, Stream
+    from watcher.rules.languages import Language
 
-TITLE: Final = "English 2.0"
-LANGUAGE: Final = "eng"
 HASH: Final = "murmur3"
 """128 bits. The proof is against damage, not against a forger: SHA-256 would cost eight times as much, and over a
 tenth of the whole conversion of a large film."""
@@ -76,6 +75,10 @@ class Plan:
     """Where the result goes in the end: the film's own name, or a sidecar beside it."""
     muxer: Literal["matroska", "mp4", "mov"]
     made_from: int
+    title: str
+    """Of the new track."""
+    language: str
+    """Of the new track, in the code that the container stores."""
     mapped: tuple[int, ...]
     """Copied streams in the order of the result, the new track left out."""
     made_at: int
@@ -106,9 +109,10 @@ def plan(probe: Probe, decision: Decision, film: bytes) -> Plan:
     """
     if decision.source is None:
         raise ConversionFailed("no_source", "the decision names no track to make one from")
+    language = languages.known()[decision.language]
     muxer = _muxer(probe, film)
     if muxer is None:
-        return _sidecar(probe, decision.source, film)
+        return _sidecar(probe, decision.source, language, film)
     streams = _refuse_loss(probe, muxer)
     covers = [s.index for s in streams if "attached_pic" in s.dispositions]
     attachments = [s.index for s in streams if s.kind == "attachment"]
@@ -119,6 +123,8 @@ def plan(probe: Probe, decision: Decision, film: bytes) -> Plan:
         target=film,
         muxer=muxer,
         made_from=decision.source,
+        title=language.made_title,
+        language=language.bibliographic if muxer == "matroska" else language.code,
         mapped=(*(s.index for s in tracks), *attachments, *(() if attached_anew else covers)),
         made_at=1 + max(at for at, s in enumerate(tracks) if s.kind == "audio"),
         covers=tuple(covers) if attached_anew else (),
@@ -156,7 +162,7 @@ def _is_chapter_track(stream: Stream, probe: Probe) -> bool:
     return is_text and bool(probe.chapters) and count in (None, str(len(probe.chapters)))
 
 
-def _sidecar(probe: Probe, source: int, film: bytes) -> Plan:
+def _sidecar(probe: Probe, source: int, language: Language, film: bytes) -> Plan:
     folder, name = os.path.split(film)
     stem = os.path.splitext(name)[0]
     if len(stem) + len(_SIDECAR_SUFFIX) > NAME_LIMIT_BYTES:
@@ -168,6 +174,8 @@ def _sidecar(probe: Probe, source: int, film: bytes) -> Plan:
         target=os.path.join(folder, stem + _SIDECAR_SUFFIX),
         muxer="matroska",
         made_from=source,
+        title=language.made_title,
+        language=language.bibliographic,
         mapped=mapped,
         made_at=len(pictures),
         left_out=tuple(s.index for s in probe.streams if s.index not in mapped),
@@ -264,9 +272,9 @@ def _hashes(numbers: Sequence[int]) -> list[Argument]:
 
 def _new_track(source: Stream, plan: Plan, settings: StereoSettings) -> list[Argument]:
     at = plan.made_at
-    tags = dict.fromkeys(source.tags, "") | {"language": LANGUAGE, "title": TITLE}
+    tags = dict.fromkeys(source.tags, "") | {"language": plan.language, "title": plan.title}
     if plan.muxer != "matroska":
-        tags["handler_name"] = TITLE  # where players look for a track's name in MP4
+        tags["handler_name"] = plan.title  # where players look for a track's name in MP4
     words: list[Argument] = [
         *(
             f"-c:{at}",

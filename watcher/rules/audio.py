@@ -1,10 +1,11 @@
-r"""What a film's streams are, and whether it needs an English stereo track, made from which one.
+r"""What a film's streams are, and whether it needs a stereo track people can hear, made from which one.
 
-A track is English when the first part of its language tag is `en`, `eng` or `english`. Where the tag says nothing, the
-title may (`\bEnglish\b`: "Bengali" is not), and a film's only track is taken for English where the rules say so. A tag
-that names another language beats every title. Tracks that are no way to watch the film (commentary, descriptions,
-sound for the hard of hearing, music alone) count for nothing. What is English and has exactly 2 channels is what people
-can hear; else the English track with the most channels is what it is made from.
+The languages wanted are a setting, English by default; the first of them that the film speaks is the one that counts.
+A track speaks a language when its tag says so (whichever of the language's codes it uses). Where the tag says nothing,
+the title may (`English`, `ENG`: "Bengali" is not), and a film's only track is taken for the first language where the
+rules say so. A tag that names another language beats every title. Tracks that are no way to watch the film (commentary,
+descriptions, sound for the hard of hearing, music alone) count for nothing. One with exactly 2 channels is what people
+can hear; else the one with the most channels is what it is made from.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from watcher.rules import languages
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ENGLISH: Final = frozenset({"en", "eng", "english"})
-_SAYS_NOTHING: Final = frozenset({"", "und", "unk", "undefined", "unknown"})
-_TITLE_SAYS_ENGLISH: Final = re.compile(r"\b(english|eng)\b", re.IGNORECASE)
+    from watcher.rules.languages import Language
 
 SET_ASIDE: Final = frozenset(
     {"comment", "descriptions", "visual_impaired", "hearing_impaired", "karaoke", "clean_effects"}
 )
 """Dispositions of tracks that are not the film's own sound; the last two lack the dialogue."""
 _TITLE_SETS_ASIDE: Final = re.compile(
-    r"comment|descri|\bcast\b|\bdirectors?\b(?!['\u2019]?s?['\u2019]?\s*cut)|\b(hearing|visual\w*|vision)[ -]impair"
-    r"|\b(dvs|sdh)\b|\bisolated\b",
+    r"[ck]omm?ent|des[ck]ri|h(ö|oe)rfilm|\bcast\b|\bdirectors?\b(?!['\u2019]?s?['\u2019]?\s*cut)|\b(hearing|visual\w*|vision)[ -]impair"
+    r"|\b(dvs|sdh)\b|\bisolated\b|malvoyant|sehbehindert|geschädigt",
     re.IGNORECASE,
 )
 
@@ -60,8 +61,10 @@ class Stream:
 class AudioRules:
     """What a person may set about the choice."""
 
+    languages: tuple[str, ...] = ("eng",)
+    """Tags that `rules.languages` knows, the one wanted most first."""
     untagged_is_english: bool = False
-    """A film's only sound track is English when nothing says which language it is."""
+    """A film's only sound track speaks the first of `languages` when nothing says which language it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,16 @@ class Decision:
 
     outcome: Literal["has_stereo", "make", "ignored"]
     reason: str
-    """english_stereo; english_surround; no_video, no_audio, no_english, english_mono_only, english_unreadable."""
+    """no_video, no_audio; else with the language's name: english_stereo, english_surround, no_english,
+    english_mono_only, english_unreadable; german_stereo, no_german_or_english, ..."""
     sentence: str
     """The same for a person."""
     source: int | None = None
     """make: the index of the stream that the new track is made from."""
     stereo: int | None = None
     """has_stereo: the index of the stream that people can hear."""
+    language: str = "eng"
+    """The language decided on, as ISO 639-2/T."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision as JSON-ready values."""
@@ -95,14 +101,24 @@ def decide(streams: Sequence[Stream], rules: AudioRules) -> Decision:
     tracks = [stream for stream in streams if stream.kind == "audio"]
     if not tracks:
         return Decision("ignored", "no_audio", "it has no sound")
-    english = [track for track in tracks if is_english(track, rules, only_track=len(tracks) == 1)]
-    heard = [track for track in english if not is_set_aside(track)]
-    if not heard:
-        return Decision("ignored", "no_english", _without_english(tracks, english))
-    stereo = next((track for track in heard if track.channels == 2), None)
-    if stereo is not None:
-        return Decision("has_stereo", "english_stereo", f"{_told(stereo)} is English stereo", stereo=stereo.index)
-    return _make_from(heard)
+    wanted = _wanted(rules)
+    set_aside: list[Stream] = []
+    for language in wanted:
+        trusted = rules.untagged_is_english and len(tracks) == 1 and language is wanted[0]
+        spoken = [track for track in tracks if speaks(track, language, untagged_too=trusted)]
+        heard = [track for track in spoken if not is_set_aside(track)]
+        if heard:
+            return _decide_by(heard, language)
+        set_aside += spoken
+    reason = f"no_{'_or_'.join(language.name.lower() for language in wanted)}"
+    return Decision("ignored", reason, _without(wanted, tracks, set_aside), language=wanted[0].code)
+
+
+def _wanted(rules: AudioRules) -> list[Language]:
+    found = {tag: languages.of_tag(tag) for tag in rules.languages}
+    if unknown := [tag for tag, language in found.items() if language is None]:
+        raise ValueError(f"no languages: {', '.join(unknown) or 'none is named'}")
+    return [language for language in dict.fromkeys(found.values()) if language is not None]
 
 
 def is_picture(stream: Stream) -> bool:
@@ -110,12 +126,11 @@ def is_picture(stream: Stream) -> bool:
     return stream.kind == "video" and not stream.dispositions & {"attached_pic", "timed_thumbnails", "still_image"}
 
 
-def is_english(track: Stream, rules: AudioRules, *, only_track: bool) -> bool:
-    """Tell whether a sound track is English, by its tag, else by its title, else by the rule for a film's only one."""
-    language = re.split(r"[-_]", track.language.strip().lower(), maxsplit=1)[0]
-    if language not in _SAYS_NOTHING:
-        return language in ENGLISH
-    return bool(_TITLE_SAYS_ENGLISH.search(track.title)) or (only_track and rules.untagged_is_english)
+def speaks(track: Stream, language: Language, *, untagged_too: bool = False) -> bool:
+    """Tell whether a sound track is in a language: by its tag; where that says nothing by its title, or on trust."""
+    if languages.says_nothing(track.language):
+        return untagged_too or bool(language.in_title.search(track.title))
+    return languages.of_tag(track.language) is language
 
 
 def is_set_aside(track: Stream) -> bool:
@@ -123,24 +138,32 @@ def is_set_aside(track: Stream) -> bool:
     return bool(track.dispositions & SET_ASIDE or _TITLE_SETS_ASIDE.search(track.title))
 
 
-def _make_from(heard: list[Stream]) -> Decision:
+def _decide_by(heard: list[Stream], language: Language) -> Decision:
+    name, word = language.name, language.name.lower()
+    stereo = next((track for track in heard if track.channels == 2), None)
+    if stereo is not None:
+        sentence = f"{_told(stereo)} is {name} stereo"
+        return Decision("has_stereo", f"{word}_stereo", sentence, stereo=stereo.index, language=language.code)
     surround = [track for track in heard if track.channels > 2 and track.codec]
     if surround:
         # max() keeps the first of equals: the order in the file decides last.
         source = max(surround, key=lambda track: (track.channels, "default" in track.dispositions))
-        return Decision("make", "english_surround", f"English stereo is made from {_told(source)}", source=source.index)
+        sentence = f"{name} stereo is made from {_told(source)}"
+        return Decision("make", f"{word}_surround", sentence, source=source.index, language=language.code)
     if any(track.channels == 1 for track in heard):
-        return Decision("ignored", "english_mono_only", "its English sound is mono: every television plays it well")
-    return Decision(
-        "ignored", "english_unreadable", f"{_told(heard[0])} is English, but FFmpeg does not know how to read it"
-    )
+        sentence = f"its {name} sound is mono: every television plays it well"
+        return Decision("ignored", f"{word}_mono_only", sentence, language=language.code)
+    sentence = f"{_told(heard[0])} is {name}, but FFmpeg does not know how to read it"
+    return Decision("ignored", f"{word}_unreadable", sentence, language=language.code)
 
 
-def _without_english(tracks: list[Stream], english: list[Stream]) -> str:
-    if english:
-        return f"its only English sound is set aside: {english[0].title or ', '.join(sorted(english[0].dispositions))}"
-    languages = sorted({track.language or "untagged" for track in tracks})
-    return f"none of its sound tracks is English: {', '.join(languages)}"
+def _without(wanted: list[Language], tracks: list[Stream], set_aside: list[Stream]) -> str:
+    names = " or ".join(language.name for language in wanted)
+    if set_aside:
+        track = set_aside[0]
+        return f"its only {names} sound is set aside: {track.title or ', '.join(sorted(track.dispositions))}"
+    found = sorted({track.language or "untagged" for track in tracks})
+    return f"none of its sound tracks is {names}: {', '.join(found)}"
 
 
 def _told(track: Stream) -> str:

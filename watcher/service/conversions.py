@@ -42,7 +42,7 @@ class Conversions:
         self._store = engine.store
         config: StateConfig = engine.config
         self._config = config
-        self._rules = audio.AudioRules(untagged_is_english=config.audio.untagged_is_english)
+        self._rules = audio.AudioRules(config.audio.languages, untagged_is_english=config.audio.untagged_is_english)
 
     def begin(self, entry: FileEntry, *, may_start: bool = True) -> JobSpec | None:
         """Decide about one film; gives the job when a track is to be made and `may_start`, else leaves it due."""
