@@ -16,6 +16,22 @@ def bench(tmp_path):
     bench.store.close()
 
 
+@pytest.fixture
+def bench_on():
+    """Make benches with settings of their own: `bench_on(folder, stable_wait_sec=5)`."""
+    from helpers import Bench
+
+    made = []
+
+    def make(folder, **settings):
+        made.append(Bench(folder, **settings))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.store.close()
+
+
 @pytest.fixture(autouse=True)
 def _own_log():
     """Take back how a test set the log up: its stream is closed with the test."""

@@ -1,217 +1,286 @@
-"""A swap that a stop has interrupted at any line of its table is finished or cleared up, and the film is whole."""
+"""A result lands in the database as on disk: what a stop has interrupted is finished or cleared up, and the film is whole."""
 
 import os
+import subprocess
 
 import pytest
+from swaps import FORMS, NEW, OLD, Flight, done, mounted, nobody, read, recovered, swap_all, tree, undone, write
 
+from watcher.config.model import AudioSettings
 from watcher.media import replace
-from watcher.rules.signature import Signature
+from watcher.media.replace import Keeping
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
-from watcher.service import landing
 from watcher.service.conversions import Conversions
-from watcher.service.jobs import Failed, JobSpec, Made
-
-OLD, NEW = b"the film as it was", b"the film with its new track"
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
+from watcher.service.jobs import Failed
 
 
 @pytest.fixture
-def film(bench):
-    path = bench.write("Film.mkv", OLD)
-    bench.see("Film.mkv")
-    entry = bench.entry("Film.mkv")
-    with bench.engine.turn():
-        bench.engine.move(entry, "check_started", next_at=None)
-        bench.engine.move(entry, "check_passed", next_at=1)
-    return path
+def flight(bench):
+    return Flight(bench, "in_place")
 
 
-def begin(bench, film, target=None):
-    """Do what starting a conversion does, and write the temporary file as the job would."""
-    entry = bench.store.entry_at(film)
-    temp = replace.temp_path(film, "abc123")
-    spec = JobSpec(
-        "abc123",
-        entry.id,
-        "convert",
-        film,
-        entry.signature,
-        60,
-        target=target or film,
-        temp=temp,
-        probe={},
-        decision={},
-        replaces=None if target else entry.signature,
+async def intend(flight):
+    prepared = replace.prepare(flight.swap, Keeping(), nobody)
+    assert await flight.in_store(
+        Conversions(flight.bench.engine).intend, flight.spec, prepared.signature, {"hash": "x"}
     )
-    with bench.engine.turn():
-        bench.engine.begin_attempt(spec)
-    with open(temp, "wb") as out:
-        out.write(NEW)
-    return spec
 
 
-def intend(bench, spec):
-    result = replace.prepare(spec.path, spec.temp, spec.signature, lambda _: None)
-    with bench.engine.turn():
-        assert Conversions(bench.engine).intend(spec, result, {"hash": "x"})
-
-
-def restart(bench, spec):
-    """Settle the attempt as the next start does."""
-    attempt = bench.store.attempt(spec.attempt_id)
-    final = landing.settle_attempt(attempt, spec.path)
-    conversions = Conversions(bench.engine)
-    with bench.engine.turn():
-        if final is None:
-            conversions.void(spec.attempt_id)
-        else:
-            conversions.landed(spec.attempt_id, final)
-    return bench.store.entry(spec.entry_id)
-
-
-def names(bench):
-    return sorted(os.listdir(os.fsencode(bench.root)))
-
-
-def test_a_stop_before_the_intent_leaves_the_old_film_and_no_trace(bench, film):
-    spec = begin(bench, film)
-    entry = restart(bench, spec)
-    assert entry.processed_status is P.NEW
-    assert entry.next_check_at_ms is not None
-    assert read(film) == OLD
-    assert names(bench) == [b"Film.mkv"]
-
-
-def test_a_stop_after_the_intent_finishes_the_swap(bench, film):
-    spec = begin(bench, film)
-    intend(bench, spec)
-    entry = restart(bench, spec)
-    assert entry.processed_status is P.CONVERTED
-    assert read(film) == NEW
-    assert names(bench) == [b"Film.mkv"]
-    assert entry.signature.same_file(Signature.of(os.lstat(film)))
-
-
-def test_a_stop_after_the_rename_knows_the_new_film_as_its_own(bench, film):
-    spec = begin(bench, film)
-    intend(bench, spec)
-    replace.swap(film, spec.temp, spec.signature, lambda _: None)
-    entry = restart(bench, spec)
-    assert entry.processed_status is P.CONVERTED
-    assert read(film) == NEW
-    assert not bench.see("Film.mkv").any()
-
-
-def test_a_film_replaced_while_we_were_down_is_never_overwritten(bench, film):
-    spec = begin(bench, film)
-    intend(bench, spec)
-    bench.write("Film.mkv", b"somebody's better film")
-    entry = restart(bench, spec)
-    assert entry.processed_status is P.NEW
-    assert read(film) == b"somebody's better film"
-    assert names(bench) == [b"Film.mkv"]
-
-
-def test_a_temporary_file_that_is_not_the_proved_one_is_not_used(bench, film):
-    spec = begin(bench, film)
-    intend(bench, spec)
-    with open(spec.temp, "ab") as out:
-        out.write(b"torn")
-    assert restart(bench, spec).processed_status is P.NEW
-    assert read(film) == OLD
-    assert names(bench) == [b"Film.mkv"]
-
-
-def test_our_own_swap_is_no_news_before_its_row_is_written(bench, film):
-    spec = begin(bench, film)
-    intend(bench, spec)
-    replace.swap(film, spec.temp, spec.signature, lambda _: None)
-    assert not bench.see("Film.mkv", evidence="moved_in").any()
-    assert bench.entry("Film.mkv").integrity_status is I.COMPLETE
-
-
-def test_a_sidecar_is_known_when_it_stands_and_its_film_is_untouched(bench, film):
-    target = bench.path("Film.stereo.mkv")
-    spec = begin(bench, film, target)
-    intend(bench, spec)
-    entry = restart(bench, spec)
-    assert entry.processed_status is P.CONVERTED
-    assert read(film) == OLD
-    assert read(target) == NEW
-    sidecar = bench.entry("Film.stereo.mkv")
-    assert (sidecar.integrity_status, sidecar.processed_status, sidecar.made_from_id) == (
-        I.COMPLETE, P.SKIPPED_HAS_EN2, entry.id,
-    )  # fmt: skip
-    assert sidecar.next_check_at_ms is None
-    assert not bench.see("Film.stereo.mkv").any()
-
-
-def test_a_sidecar_never_takes_the_name_of_a_file_that_is_there(bench, film):
-    target = bench.write("Film.stereo.mkv", b"somebody's own")
-    spec = begin(bench, film, target)
-    intend(bench, spec)
-    assert restart(bench, spec).processed_status is P.NEW
-    assert read(target) == b"somebody's own"
-
-
-async def test_a_film_that_changed_while_its_track_was_made_is_left_alone(bench, film):
-    spec = begin(bench, film)
-    bench.write("Film.mkv", b"somebody's better film")
-
-    async def in_store(call, *arguments):
-        with bench.engine.turn():
-            return call(*arguments)
-
-    await landing.land(Made(spec, {}), Conversions(bench.engine), in_store)
-    assert read(film) == b"somebody's better film"
-    assert names(bench) == [b"Film.mkv"]
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_result_lands_and_its_row_knows_it(bench, form):
+    """What stands under the name afterwards is no news, and everything else in the folder is as it was."""
+    flight = Flight(bench, form)
+    assert await flight.land() == []
+    entry = flight.entry()
+    assert tree(flight.swap) == done(flight.swap)
+    assert (entry.processed_status, entry.next_check_at_ms) == (P.CONVERTED, None)
+    assert entry.path == (flight.swap.target if flight.swap.removes_film else flight.swap.film)
+    assert not bench.see(*(os.path.basename(path) for path in {entry.path, flight.swap.target})).any()
     assert bench.store.attempts() == []
 
 
-async def test_a_film_that_somebody_writes_to_is_not_replaced(bench, film):
-    spec = begin(bench, film)
+async def test_a_sidecar_is_whole_and_ours_from_the_start(bench):
+    """It was proved when it was made."""
+    flight = Flight(bench, "sidecar")
+    await flight.land()
+    sidecar = bench.entry("Film.stereo.mkv")
+    assert (sidecar.integrity_status, sidecar.processed_status) == (I.COMPLETE, P.SKIPPED_HAS_EN2)
+    assert (sidecar.made_from_id, sidecar.next_check_at_ms) == (flight.entry().id, None)
 
-    async def in_store(call, *arguments):
-        with bench.engine.turn():
-            return call(*arguments)
 
-    with open(film, "r+b"):
-        await landing.land(Made(spec, {}), Conversions(bench.engine), in_store)
-    entry = bench.entry("Film.mkv")
+async def test_a_film_keeps_its_history_in_its_new_container(bench):
+    """Even under a name that another film had once."""
+    bench.write("Film.mkv")
+    bench.see("Film.mkv")
+    os.unlink(bench.path("Film.mkv"))
+    bench.see("Film.mkv")
+    flight = Flight(bench, "instead")
+    await flight.land()
+    assert bench.journal("Film.mkv")[-2:] == ["moved", "converted"]
+    assert bench.entry("Film.mkv").id == flight.spec.entry_id
+    assert bench.entry("Film.avi") is None
+
+
+# --- events between the rename and its row
+
+
+@pytest.mark.parametrize("form", ["in_place", "sidecar", "instead"])
+async def test_our_own_result_is_no_news_before_its_row_is_written(bench, form):
+    flight = Flight(bench, form)
+    await intend(flight)
+    replace.place(flight.swap, nobody)
+    assert not bench.see(os.path.basename(flight.swap.target), evidence="moved_in").any()
+    assert flight.entry().integrity_status is I.COMPLETE
+
+
+async def test_a_film_renamed_before_its_row_knew_of_the_swap_keeps_its_history(bench, flight):
+    """One row, which was converted and then moved; or the other way round."""
+    await intend(flight)
+    final = replace.place(flight.swap, nobody)
+    os.rename(flight.swap.film, bench.path("Better.mkv"))
+    assert bench.see("Better.mkv", "Film.mkv", evidence="moved_in").moved == 1
+    await flight.in_store(Conversions(bench.engine).landed, flight.spec.attempt_id, final)
+    entry = bench.entry("Better.mkv")
+    assert (entry.id, entry.processed_status) == (flight.spec.entry_id, P.CONVERTED)
+    assert not bench.see("Better.mkv", "Film.mkv").any()
+
+
+async def test_a_film_renamed_while_we_were_down_right_after_the_swap_keeps_its_history(bench, flight):
+    """The next start waits for its scan before it says what became of the result."""
+    await intend(flight)
+    replace.place(flight.swap, nobody)
+    os.rename(flight.swap.film, bench.path("Better.mkv"))
+    recovery = await recovered(bench)
+    assert len(bench.store.attempts()) == 1
+    bench.see("Film.mkv", hinted=False)
+    bench.see("Better.mkv", hinted=False)
+    await recovery.settle(bench.root_id, scanned=True)
+    entry = bench.entry("Better.mkv")
+    assert (entry.id, entry.processed_status, entry.missing_since_ms) == (flight.spec.entry_id, P.CONVERTED, None)
+    assert bench.store.attempts() == []
+    assert not bench.see("Better.mkv", "Film.mkv").any()
+
+
+async def test_a_result_that_is_gone_with_its_film_is_given_up_after_the_scan(bench, flight):
+    """Nothing waits for it for ever."""
+    await intend(flight)
+    replace.place(flight.swap, nobody)
+    os.unlink(flight.swap.film)
+    recovery = await recovered(bench)
+    bench.see("Film.mkv", hinted=False)
+    await recovery.settle(bench.root_id, scanned=True)
+    assert bench.store.attempts() == []
+    assert bench.entry("Film.mkv").missing_since_ms is not None
+
+
+# --- after a stop
+
+
+async def test_a_film_replaced_while_we_were_down_is_never_overwritten(bench, flight):
+    await intend(flight)
+    write(flight.swap.film, b"somebody's better film")
+    await recovered(bench)
+    assert flight.entry().processed_status is P.NEW
+    assert tree(flight.swap) == {b"Film.mkv": b"somebody's better film"}
+
+
+async def test_a_temporary_file_that_is_not_the_proved_one_is_not_used(bench, flight):
+    await intend(flight)
+    with open(flight.swap.temp, "ab") as out:
+        out.write(b"torn")
+    await recovered(bench)
+    assert flight.entry().processed_status is P.NEW
+    assert tree(flight.swap) == undone(flight.swap)
+
+
+async def test_an_attempt_of_an_older_version_is_finished_all_the_same(bench, flight):
+    """Its row does not have the film's name."""
+    await intend(flight)
+    bench.store.update_attempt(flight.spec.attempt_id, film=None)
+    await recovered(bench)
+    assert flight.entry().processed_status is P.CONVERTED
+    assert read(flight.swap.film) == NEW
+
+
+# --- what prevents a landing
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_film_that_changed_while_its_track_was_made_is_left_alone(bench, form):
+    flight = Flight(bench, form)
+    write(flight.swap.film, b"somebody's better film")
+    await flight.land()
+    assert tree(flight.swap) == {**undone(flight.swap), os.path.basename(flight.swap.film): b"somebody's better film"}
+    assert bench.store.attempts() == []
+
+
+async def test_a_film_that_somebody_writes_to_is_not_replaced(bench, flight):
+    with open(flight.swap.film, "r+b"):
+        await flight.land()
+    entry = flight.entry()
     assert (entry.processed_status, entry.reason) == (P.CONVERT_FAILED, "source_changed")
     assert entry.next_check_at_ms is not None
-    assert read(film) == OLD
-    assert names(bench) == [b"Film.mkv"]
+    assert tree(flight.swap) == undone(flight.swap)
 
 
-def fail(bench, film, reason):
-    spec = begin(bench, film)
-    os.unlink(spec.temp)
-    with bench.engine.turn():
-        Conversions(bench.engine).failed(Failed(spec, reason, "because"))
-    return bench.store.entry_at(film)
+async def test_a_sidecar_that_came_meanwhile_is_not_touched(bench):
+    flight = Flight(bench, "sidecar")
+    write(flight.swap.target, b"somebody's own")
+    await flight.land()
+    entry = flight.entry()
+    assert (entry.processed_status, entry.reason, entry.next_check_at_ms) == (P.CONVERT_FAILED, "target_exists", None)
+    assert tree(flight.swap) == {b"Film.mkv": OLD, b"Film.stereo.mkv": b"somebody's own"}
 
 
-def test_a_failing_conversion_waits_longer_each_time_and_in_the_end_for_a_person(bench, film):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+async def test_what_a_read_only_disk_holds_back_is_cleared_up_when_it_can_be_written(tmp_path, bench_on):
+    """Until then its attempt stands, and nothing new starts on the film; no file stays for ever."""
+    with mounted(tmp_path / "films", "-t", "tmpfs", "tmpfs") as mount:
+        bench = bench_on(tmp_path)
+        flight = Flight(bench, "in_place")
+        subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+        assert await flight.land() == [flight.spec.attempt_id]
+        entry = flight.entry()
+        assert (entry.processed_status, entry.reason) == (P.CONVERT_FAILED, "read_only")
+        bench.clock.forward(10_000)
+        now = bench.engine.now_ms()
+        assert bench.store.due(complete=True, now_ms=now, limit=9, root_ids=[bench.root_id]) == []
+        recovery = await recovered(bench)
+        assert len(bench.store.attempts()) == 1
+        subprocess.run(["mount", "-o", "remount,rw", mount], check=True)
+        await recovery.settle(bench.root_id, scanned=False)
+        assert bench.store.attempts() == []
+        assert tree(flight.swap) == undone(flight.swap)
+        assert [e.id for e in bench.store.due(complete=True, now_ms=now, limit=9, root_ids=[bench.root_id])] == [
+            entry.id
+        ]
+
+
+# --- what is said about attributes
+
+
+@pytest.mark.parametrize("lost", ["note", "refuse"])
+async def test_an_attribute_that_is_lost_is_said_or_refused(tmp_path, bench_on, monkeypatch, lost):
+    """In the journal and in the proof, for `why`; a refusal is not tried again until the film changes."""
+
+    def cannot(path, uid, gid):
+        raise PermissionError(1, "Operation not permitted")
+
+    bench = bench_on(tmp_path, audio=AudioSettings(lost_attributes=lost))
+    flight = Flight(bench, "in_place")
+    monkeypatch.setattr(os, "chown", cannot)
+    await flight.land()
+    entry = flight.entry()
+    if lost == "refuse":
+        assert (entry.processed_status, entry.reason, entry.next_check_at_ms) == (
+            P.CONVERT_FAILED,
+            "attributes_lost",
+            None,
+        )
+        assert tree(flight.swap) == undone(flight.swap)
+    else:
+        words = "owner: Operation not permitted; group: Operation not permitted"
+        assert (entry.processed_status, entry.reason) == (P.CONVERTED, f"stereo_added; not kept: {words}")
+        assert "; ".join(bench.store.finding(entry.id).proof["lost_attributes"]) == words
+
+
+# --- when it is tried again
+
+
+def fail(flight, reason):
+    with flight.bench.engine.turn():
+        if flight.bench.store.attempts() == []:
+            flight.bench.engine.begin_attempt(flight.spec)
+        Conversions(flight.bench.engine).failed(Failed(flight.spec, reason, "because"))
+    return flight.entry()
+
+
+def retry(flight):
+    with flight.bench.engine.turn():
+        flight.bench.engine.move(flight.entry(), "retry", next_at=1)
+
+
+def test_a_failing_conversion_waits_longer_each_time_and_in_the_end_for_a_person(bench, flight):
     for _ in range(4):
-        entry = fail(bench, film, "ffmpeg_failed")
+        entry = fail(flight, "ffmpeg_failed")
         assert entry.processed_status is P.CONVERT_FAILED
         assert entry.next_check_at_ms > bench.clock.now * 1000
-        with bench.engine.turn():
-            bench.engine.move(entry, "retry", next_at=1)
-    entry = fail(bench, film, "ffmpeg_failed")
+        retry(flight)
+    entry = fail(flight, "ffmpeg_failed")
     assert entry.next_check_at_ms is None
     assert "retry" in entry.waits_for
 
 
-def test_a_full_disk_is_tried_again_for_as_long_as_it_takes(bench, film):
+def test_a_full_disk_is_tried_again_for_as_long_as_it_takes(flight):
     for _ in range(8):
-        entry = fail(bench, film, "no_space")
-        assert entry.next_check_at_ms is not None
-        with bench.engine.turn():
-            bench.engine.move(entry, "retry", next_at=1)
+        assert fail(flight, "no_space").next_check_at_ms is not None
+        retry(flight)
+
+
+async def test_what_the_disk_refuses_only_after_the_work_is_not_tried_for_ever(bench, flight, monkeypatch):
+    """Each try costs a whole conversion."""
+
+    def cannot(old, new):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "rename", cannot)
+    for _ in range(5):
+        write(flight.swap.temp, NEW)
+        if bench.store.attempts() == []:
+            retry(flight)
+            with bench.engine.turn():
+                bench.engine.begin_attempt(flight.spec)
+        await flight.land()
+    entry = flight.entry()
+    assert (entry.reason, entry.next_check_at_ms) == ("not_replaceable", None)
+    assert tree(flight.swap) == undone(flight.swap)
+
+
+def test_swapping_twice_is_refused(flight):
+    """What stands there now is not what the second result was made from."""
+    swap_all(flight.swap)
+    write(flight.swap.temp, b"once more")
+    with pytest.raises(replace.SourceChanged):
+        replace.place(flight.swap, nobody)
+    assert read(flight.swap.film) == NEW

@@ -35,7 +35,8 @@ def converting(bench, name):
     entry = whole(bench, name)
     temp = replace.temp_path(entry.path, "abc123")
     spec = JobSpec(
-        "abc123", entry.id, "convert", entry.path, entry.signature, 60, target=entry.path, temp=temp, probe={}, decision={}
+        "abc123", entry.id, "convert", entry.path, entry.signature, 60, target=entry.path, replaces=entry.signature,
+        temp=temp, probe={}, decision={},
     )  # fmt: skip
     with bench.engine.turn():
         bench.engine.begin_attempt(spec)
@@ -120,13 +121,14 @@ def test_a_duplicate_is_none_any_more_when_it_or_its_original_is_renamed(bench, 
 def test_a_film_released_while_its_result_lands_is_still_checked(bench):
     bench.write("a.mkv", b"old")
     spec = converting(bench, "a.mkv")
-    result = replace.prepare(spec.path, spec.temp, spec.signature, lambda _: None)
+    swap = landing.swap_of(spec)
+    result = replace.prepare(swap, replace.Keeping(), lambda _: None).signature
     conversions = Conversions(bench.engine)
     with bench.engine.turn():
         conversions.intend(spec, result, {})
         bench.engine.move(bench.entry("a.mkv"), "released", next_at=1)
     with bench.engine.turn():
-        conversions.landed(spec.attempt_id, replace.swap(spec.path, spec.temp, spec.signature, lambda _: None))
+        conversions.landed(spec.attempt_id, replace.place(swap, lambda _: None))
     assert bench.entry("a.mkv").next_check_at_ms is not None
 
 
@@ -148,8 +150,10 @@ async def test_a_temporary_file_that_cannot_be_removed_does_not_end_the_landing(
     bench.write("a.mkv", b"old")
     spec = converting(bench, "a.mkv")
     bench.write("a.mkv", b"changed")
-    await landing.land(Made(spec, {}), Conversions(bench.engine), in_store)
-    assert bench.store.attempts() == []
+    adopted = []
+    flight = landing.Landing(Conversions(bench.engine), replace.Keeping(), in_store, adopted.append)
+    await flight.land(Made(spec, {}))
+    assert [attempt.id for attempt in bench.store.attempts()] == adopted == [spec.attempt_id]
 
 
 async def test_an_interrupted_conversion_that_cannot_be_cleared_up_waits_for_its_disk(bench, monkeypatch):
@@ -162,10 +166,10 @@ async def test_an_interrupted_conversion_that_cannot_be_cleared_up_waits_for_its
         raise OSError(30, "Read-only file system", path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(work.os, "unlink", refuse)
-        await recovery.settle(bench.root_id)
+        patched.setattr(os, "unlink", refuse)
+        await recovery.settle(bench.root_id, scanned=True)
     assert [attempt.id for attempt in bench.store.attempts()] == [spec.attempt_id]
-    await recovery.settle(bench.root_id)
+    await recovery.settle(bench.root_id, scanned=True)
     assert bench.store.attempts() == []
     assert not os.path.exists(spec.temp)
     assert bench.entry("a.mkv").next_check_at_ms is not None
@@ -203,6 +207,7 @@ async def test_a_conversion_whose_film_went_away_says_nothing_about_the_film(ben
     bench.write("a.mkv")
     spec = converting(bench, "a.mkv")
     spec = dataclasses.replace(spec, probe=NO_STREAMS, decision={"outcome": "convert", "reason": "", "sentence": ""})
+    os.unlink(spec.temp)
     worker = work.Worker(None, bench.engine.config)
     assert (await worker.do(spec, lambda _: None)).reason == "ffmpeg_failed"
     os.rename(spec.path, spec.path + b".away")

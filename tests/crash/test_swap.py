@@ -1,61 +1,31 @@
-"""kill -9 at every line of the swap: the film is whole at that instant, and the next start leaves no trace of the stop."""
+"""kill -9 between any two effects of a swap: the film is whole at that instant, and the next start leaves no trace of it."""
 
-import json
+import asyncio
 import os
+import shutil
 import signal
-import sys
-import types
-from dataclasses import asdict
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from helpers import Bench
+from swaps import FORMS, NEW, OLD, Flight, done, read, recovered, tree, undone
 
-from watcher.media import replace
-from watcher.rules.signature import Signature
-from watcher.service import landing
+from watcher.media import disk
+from watcher.rules.statuses import ProcessedStatus as P
+from watcher.store.store import StateStore
 
-OLD, NEW = b"the film as it was" * 100, b"the film with its new track" * 100
-
-
-def write(path, content):
-    with open(path, "wb") as out:
-        out.write(content)
+ON_DISK = ("rename", "link", "unlink", "chown", "chmod", "utime", "setxattr", "fsync")
 
 
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def convert(film, target, temp, intent, expected):
-    """Do what the service does after the proof, with a file for the database."""
-    result = replace.prepare(film, temp, expected, lambda _: None)
-    write(intent + b".new", json.dumps(asdict(result)).encode())
-    os.rename(intent + b".new", intent)
-    if target == film:
-        replace.swap(film, temp, expected, lambda _: None)
-    else:
-        replace.place_sidecar(temp, target)
-
-
-def in_a_child_killed_at_line(number, work):
-    """Run `work` in a child that dies by SIGKILL before the n-th line of replace.py; tells whether it lived to the end."""
+def in_a_child_killed_before_effect(number, work):
+    """Run `work` in a child that dies by SIGKILL before the n-th effect on disk or database; tells whether it lived."""
     child = os.fork()
     if child == 0:
-        lines = 0
-
-        def count(frame, event, _):
-            nonlocal lines
-            if frame.f_code.co_filename != replace.__file__:
-                return None
-            if event == "line":
-                lines += 1
-                if lines == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return count
-
         failed = 1
         try:
-            sys.settrace(count)
+            count_effects(number)
             work()
             failed = 0
         finally:
@@ -65,34 +35,77 @@ def in_a_child_killed_at_line(number, work):
     return os.waitstatus_to_exitcode(status) == 0
 
 
-@pytest.mark.parametrize("name", [b"Film.mkv", b"Film.stereo.mkv"], ids=["swap", "sidecar"])
-def test_the_film_is_whole_whichever_line_is_the_last(tmp_path, name):
+def count_effects(number):
+    left = [number]
+
+    def before():
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(call):
+        def wrapped(*arguments, **options):
+            before()
+            return call(*arguments, **options)
+
+        return wrapped
+
+    @contextmanager
+    def transaction(self, call=StateStore.transaction):
+        with call(self):
+            yield
+            before()  # all is written, nothing committed
+
+    for name in ON_DISK:
+        setattr(os, name, counted(getattr(os, name)))
+    disk._rename_without_replacing = counted(disk._rename_without_replacing)
+    StateStore.transaction = transaction
+
+
+@pytest.fixture
+def fast_disk():
+    """Memory where there is some: a kill is no power cut, and what is killed need not wait for disks."""
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_film_is_whole_whichever_effect_was_the_last(fast_disk, form):
     """Old or new under its name, never less; afterwards the work is done once, or undone, and no file is left over."""
-    number, lived, swapped, undone = 0, False, 0, 0
+    number, lived, results = 0, False, []
     while not lived:
         number += 1
-        folder = os.path.join(os.fsencode(tmp_path), b"%d" % number)
-        os.mkdir(folder)
-        film, target, intent = (os.path.join(folder, part) for part in (b"Film.mkv", name, b"intent"))
-        temp = replace.temp_path(film, "0123456789ab")
-        write(film, OLD)
-        write(temp, NEW)
-        expected = Signature.of(os.lstat(film))
+        folder = fast_disk / str(number)
+        folder.mkdir()
+        bench = Bench(folder)
+        flight = Flight(bench, form)
+        swap, spec = flight.swap, flight.spec
+        bench.store.close()
 
-        lived = in_a_child_killed_at_line(number, lambda a=(film, target, temp, intent, expected): convert(*a))
+        def land(folder=folder, flight=flight):
+            flight.bench = Bench(folder)
+            asyncio.run(flight.land())
 
-        assert read(film) in ((OLD, NEW) if target == film else (OLD,))
-        assert not os.path.lexists(target) or target == film or read(target) == NEW
-        result = json.loads(read(intent)) if os.path.exists(intent) else None
-        replaces = asdict(expected) if target == film else None
-        attempt = types.SimpleNamespace(
-            source=asdict(expected), replaces=replaces, result=result, target=target, temp=temp
-        )
-        landed = landing.settle_attempt(attempt, film)
-        assert (landed is not None) == (result is not None)
-        assert read(target if landed else film) == (NEW if landed else OLD)
-        left = set(os.listdir(folder)) - {b"intent", b"intent.new"}
-        assert left == ({b"Film.mkv", name} if landed else {b"Film.mkv"})
-        swapped, undone = swapped + (landed is not None), undone + (landed is None)
-    assert swapped > 5
-    assert undone > 5
+        lived = in_a_child_killed_before_effect(number, land)
+
+        there = [path for path in (swap.film, swap.target) if os.path.lexists(path)]
+        assert read(there[0]) in (OLD, NEW)
+        assert all(read(path) in (OLD, NEW, b"the sidecar of before") for path in there)
+
+        for _ in range(2):  # the second start finds nothing to do
+            bench = Bench(folder)
+            asyncio.run(recovered(bench))
+            entry = bench.store.entry(spec.entry_id)
+            converted = entry.processed_status is P.CONVERTED
+            assert tree(swap) == (done(swap) if converted else undone(swap))
+            assert bench.store.attempts() == []
+            assert converted or entry.next_check_at_ms is not None
+            assert bench.journal(os.path.basename(entry.path)).count("converted") == converted
+            assert not bench.see(os.path.basename(entry.path)).any()
+            bench.store.close()
+        results.append(converted)
+        shutil.rmtree(folder)
+    assert results == sorted(results)  # once intended, always finished
+    assert results.count(False) > 3
+    assert results.count(True) > 2

@@ -24,7 +24,14 @@ def _no_truth_for_numbers(value: object, info: ValidationInfo) -> object:
 
 
 _TRUTHS = frozenset(
-    {"allow_network_database", "enable_metrics", "integrity_quick_mode", "untagged_is_english", "default_track"}
+    {
+        "allow_network_database",
+        "enable_metrics",
+        "integrity_quick_mode",
+        "untagged_is_english",
+        "default_track",
+        "keep_original",
+    }
 )
 
 
@@ -64,6 +71,9 @@ class AudioSettings(_Table):
     bitrate_kbps: Annotated[int, Field(ge=64, le=512)] = 192
     dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     default_track: bool = False
+    keep_original: bool = False
+    mtime: Literal["keep", "now"] = "keep"
+    lost_attributes: Literal["note", "refuse"] = "note"
 
     @field_validator("languages")
     @classmethod

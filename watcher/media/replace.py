@@ -1,28 +1,31 @@
-"""The safe replace: a proved result takes a film's name, and at every instant a whole film stands there.
+"""The safe replace: a proved result takes its name, and at every instant a whole film stands under the film's.
 
-| step | who | what stands under the film's name | if we die here, the next start |
+| step | who | what stands | if we die here, the next start |
 |---|---|---|---|
-| 1 write and prove the result as `.watcher-<attempt>.tmp` beside it | stereo | the old film | deletes the temporary file |
-| 2 `prepare`: source unchanged, nobody writes it; attributes copied; result on disk | here | the old film | deletes it |
-| 3 the intent, with the result's signature, in the database | service | the old film | `finish`: goes on with 4, or deletes it |
-| 4 `swap`: look again, then one rename | here | old film, then new film | the new film is known by its signature |
-| 5 the folder on disk | here | the new film | the same |
-| 6 the move and the new signature in the database | service | the new film | nothing to do |
+| 1 `rehearse`: the disk will let us do all of this | here | the film | deletes the temporary file |
+| 2 write and prove the result as `.watcher-<attempt>.tmp` beside it | stereo | the film | deletes it |
+| 3 `prepare`: film unchanged, nobody writes it; attributes copied; result on disk | here | the film | deletes it |
+| 4 the intent, with the result's signature, in the database | service | the film | `settle`: goes on with 5, or deletes it |
+| 5 `place`: look again; where the original is kept, a second name for it | here | the film, twice | goes on with 6 |
+| 6 `place`: the result gets its name by one rename or link | here | the film, then the result | the result is known by its signature |
+| 7 the folder on disk | here | the result | the same |
+| 8 where it goes by another name than the film's: the film is removed | here | both, then the result | goes on with 8 |
+| 9 the move and the new signature in the database | service | the result | nothing to do |
 
-Everything is blocking and is run in a thread. Nothing but our own temporary file is ever deleted. A hard link to the
-film keeps the old content: the rename gives the name, not the inode, to the new one.
+Everything is blocking and is run in a thread. What is deleted is our own temporary file and, in step 8, a film whose
+every stream is proved to be in the result. A hard link to the film keeps the old content: a rename gives the name, not
+the inode, to the new one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat as modes
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, SourceChanged
+from watcher.media import attributes, disk, refusals
 from watcher.rules.signature import Signature
 
 if TYPE_CHECKING:
@@ -30,19 +33,46 @@ if TYPE_CHECKING:
 
     WriterOf = Callable[[bytes], str | None]
 
-TRACK_BYTES_PER_FILM_BYTE: Final = 0.1
-"""A stereo track of 192 kbit/s is under a tenth of any film with surround sound, which alone has twice that."""
-MARGIN_BYTES: Final = 64 << 20
-"""Left free for everybody else, and for what the container adds."""
+KEPT_SUFFIX: Final = b".original"
+NAME_LIMIT_BYTES: Final = 255
+"""Of Linux file systems."""
 
-_REASONS: Final = {
-    errno.ENOSPC: "no_space",
-    errno.EDQUOT: "no_space",
-    errno.EROFS: "read_only",
-    errno.EACCES: "permission",
-    errno.EPERM: "permission",
-}
-_CANNOT_KEEP: Final = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.ENODATA})
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One result and the name it takes: plain data, stored with the attempt, so that the next start can finish it."""
+
+    film: bytes
+    source: Signature
+    """The content of the film that the result was made from."""
+    temp: bytes
+    target: bytes
+    """The name the result takes: the film's own, or another one beside it."""
+    replaces: Signature | None = None
+    """What stands under `target` and may be replaced; None when nothing may stand there."""
+    removes_film: bool = False
+    """The result takes the film's place under another name (another container): the film goes in the end."""
+    kept: bytes | None = None
+    """The name under which the film's old content stays, where the owner wants that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What becomes of the film's attributes."""
+
+    mtime: bool = True
+    """The result has the film's modification time; else the time of the swap."""
+    refuse_loss: bool = False
+    """A film whose owner, ACL or other attribute cannot be kept stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A result that is ready to take its name."""
+
+    signature: Signature
+    lost: tuple[str, ...]
+    """Attributes of the film that it could not be given, each as `what: why`."""
 
 
 def temp_path(source: bytes, attempt_id: str) -> bytes:
@@ -50,157 +80,141 @@ def temp_path(source: bytes, attempt_id: str) -> bytes:
     return os.path.join(os.path.dirname(source), b".watcher-%s.tmp" % attempt_id.encode())
 
 
-def free_space_needed(size_bytes: int) -> int:
-    """Give the bytes a conversion of a film of this size needs beside it."""
-    return int(size_bytes * (1 + TRACK_BYTES_PER_FILM_BYTE)) + MARGIN_BYTES
+def kept_path(film: bytes) -> bytes:
+    """Give the first free name for a film's old content: `NAME.EXT.original`, which nobody takes for a film, `.original2`, ...
 
-
-def require_space(folder: bytes, needed_bytes: int) -> None:
-    """Raise ConversionFailed("no_space") when the file system of a folder has less than this free for us."""
-    found = os.statvfs(folder or b"/")
-    free = found.f_bavail * found.f_frsize
-    if free < needed_bytes:
-        raise ConversionFailed(
-            "no_space",
-            f"{free / 1e6:.0f} MB are free in {os.fsdecode(folder)!r}, {needed_bytes / 1e6:.0f} MB are needed",
-        )
-
-
-def prepare(source: bytes, temp: bytes, expected: Signature, writer_of: WriterOf) -> Signature:
-    """Make a proved result ready to take the film's place, and give its signature: the intent to be written down.
-
-    Raises SourceChanged when the film is not `expected` or is written to, ConversionFailed when the disk refuses.
+    Raises ConversionFailed("name_too_long").
     """
-    _require_unchanged(source, expected, writer_of)
-    with _in_words("the result cannot be made ready"):
-        copy_attributes(source, temp)
-        _sync(temp)
-        return Signature.of(os.lstat(temp))
+    number = 1
+    while os.path.lexists(name := film + KEPT_SUFFIX + (b"%d" % number if number > 1 else b"")):
+        number += 1
+    if len(os.path.basename(name)) > NAME_LIMIT_BYTES:
+        raise ConversionFailed("name_too_long", "the original cannot be kept: its name leaves no room for `.original`")
+    return name
 
 
-def swap(source: bytes, temp: bytes, expected: Signature, writer_of: WriterOf) -> Signature:
-    """Let the prepared result take the film's name; gives the signature that stands there then."""
-    _require_unchanged(source, expected, writer_of)
-    with _in_words("the result cannot take the film's name"):
-        os.rename(temp, source)
-        sync_folder(source)
-        return Signature.of(os.lstat(source))
+def rehearse(swap: Swap, keeping: Keeping) -> None:
+    """Try with an empty file what the disk may refuse in the end, before hours are spent on the result.
 
-
-def place_sidecar(temp: bytes, target: bytes) -> Signature:
-    """Give the prepared result a name of its own beside the film, never that of a file that is there."""
-    with _in_words("the sidecar cannot be placed"):
+    Raises ConversionFailed: `permission`, `read_only`, `immutable`, `attributes_lost`, `no_links`.
+    """
+    if swap.replaces is not None or swap.removes_film:
+        locked = next((path for path in (swap.film, os.path.dirname(swap.film)) if attributes.is_immutable(path)), None)
+        if locked is not None:
+            raise ConversionFailed(
+                "immutable", f"{os.fsdecode(locked)!r} is locked by chattr; `chattr -i -a` unlocks it"
+            )
+    with _in_words("no file can be made beside the film"):
+        os.close(os.open(swap.temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         try:
-            os.link(temp, target, follow_symlinks=False)
-        except FileExistsError:
-            raise ConversionFailed("sidecar_exists", f"{os.fsdecode(target)!r} is there already") from None
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EOPNOTSUPP):
-                raise
-            _place_without_links(temp, target)
+            _refuse_loss(attributes.copy(swap.film, swap.temp), keeping)
+            if swap.kept is not None and not swap.removes_film:
+                disk.give_second_name(swap.temp, swap.kept)
+                os.unlink(swap.kept)
+        finally:
+            os.unlink(swap.temp)
+
+
+def prepare(swap: Swap, keeping: Keeping, writer_of: WriterOf) -> Prepared:
+    """Make a proved result ready to take its name; its signature is the intent to be written down.
+
+    Raises SourceChanged when the film is not the one it was made from or is written to, ConversionFailed when the disk
+    refuses or, if so wanted, when an attribute would be lost.
+    """
+    _require_unchanged(swap.film, swap.source, writer_of)
+    with _in_words("the result cannot be made ready"):
+        lost = attributes.copy(swap.film, swap.temp, keep_mtime=keeping.mtime)
+        _refuse_loss(lost, keeping)
+        disk.sync(swap.temp)
+        return Prepared(Signature.of(os.lstat(swap.temp)), tuple(lost))
+
+
+def place(swap: Swap, writer_of: WriterOf) -> Signature:
+    """Let the prepared result take its name; gives the signature that stands there then.
+
+    Raises SourceChanged and ConversionFailed; the film is then as it was.
+    """
+    _require_unchanged(swap.film, swap.source, writer_of)
+    if swap.replaces is not None and swap.target != swap.film:
+        _require_unchanged(swap.target, swap.replaces, writer_of)
+    with _in_words("the result cannot take its name"):
+        if swap.kept is not None:
+            _keep(swap.film, swap.kept)
+        if swap.replaces is not None:
+            os.rename(swap.temp, swap.target)
         else:
-            os.unlink(temp)
-        sync_folder(target)
-        return Signature.of(os.lstat(target))
+            disk.take_free_name(swap.temp, swap.target)
+        disk.sync_folder(swap.target)
+        final = Signature.of(os.lstat(swap.target))
+        if swap.removes_film:
+            _remove_film(swap, final, writer_of)
+        return final
 
 
-def _place_without_links(temp: bytes, target: bytes) -> None:
-    """Do the same where there are no hard links (FAT, some network shares): claim the name, then rename over it."""
-    try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        raise ConversionFailed("sidecar_exists", f"{os.fsdecode(target)!r} is there already") from None
-    os.rename(temp, target)
+def settle(swap: Swap, result: Signature | None, writer_of: WriterOf) -> Signature | None:
+    """After a stop: finish what was intended if all still stands, else clear up. `result` is the intent, if there is one.
 
-
-def place(temp: bytes, target: bytes, replaces: Signature | None, writer_of: WriterOf) -> Signature:
-    """Give the prepared result its name: that of the very file `replaces`, or one under which nothing stands."""
-    return place_sidecar(temp, target) if replaces is None else swap(target, temp, replaces, writer_of)
-
-
-def finish(
-    source: bytes,
-    target: bytes,
-    temp: bytes,
-    signatures: tuple[Signature, Signature | None, Signature],
-    writer_of: WriterOf,
-) -> Signature | None:
-    """Go on with a swap whose intent was written before a stop, if all still stands; else None, and nothing is changed.
-
-    `signatures` are those of the film, of what the result replaces, and of the result.
+    Gives the signature that stands under `target` then, or None when the film is as it was and no trace is left.
+    Raises OSError when the disk cannot be asked or does not let us clear up.
     """
-    film, replaces, result = signatures
+    if result is not None:
+        with contextlib.suppress(ConversionFailed):
+            if disk.stands(swap.target, result):
+                disk.sync_folder(swap.target)
+                disk.unlink_if_there(swap.temp)  # a result that was linked to its name has both for an instant
+                if swap.removes_film:
+                    _remove_film(swap, result, writer_of)
+                return disk.observe(swap.target)
+            if disk.stands(swap.temp, result):
+                return place(swap, writer_of)
+    clear(swap, result)
+    return None
+
+
+def clear(swap: Swap, result: Signature | None) -> None:
+    """Leave no trace of a swap that did not come about; the film stays. Raises OSError when the disk refuses even that."""
+    disk.unlink_if_there(swap.temp)
+    if disk.observe(swap.film) is None:
+        return
+    if result is not None and swap.target != swap.film and disk.stands(swap.target, result):
+        os.unlink(swap.target)
+    if swap.kept is not None and disk.same_inode(swap.film, swap.kept):
+        os.unlink(swap.kept)
+
+
+def _keep(film: bytes, kept: bytes) -> None:
+    """Give the film's content a second name, which it keeps when the result takes the first."""
+    if not disk.same_inode(film, kept):  # it has it already when a stop came between
+        disk.give_second_name(film, kept)
+        disk.sync_folder(kept)
+
+
+def _remove_film(swap: Swap, result: Signature, writer_of: WriterOf) -> None:
+    """Remove the film whose place the result has taken under another name; if that must not be, take the result away."""
+    if disk.observe(swap.film) is None:
+        return  # done before a stop, or by its owner
     try:
-        there = Signature.of(os.lstat(temp))
-        if not there.same_file(result):
-            return None
-        _require_unchanged(source, film, writer_of)
-        return place(temp, target, replaces, writer_of)
-    except (OSError, ConversionFailed):
-        return None
+        _require_unchanged(swap.film, swap.source, writer_of)
+        os.unlink(swap.film)
+    except (SourceChanged, OSError):
+        clear(swap, result)
+        raise
+    disk.sync_folder(swap.film)
 
 
-def copy_attributes(source: bytes, temp: bytes) -> list[str]:
-    """Give the result the film's mode, owner, group, extended attributes (ACLs among them) and times.
-
-    Gives what could not be kept, in words. Only root may give a file away, and set-id bits are never passed on: a
-    sandbox forbids them, and no film needs them.
-    """
-    lost: list[str] = []
-    found = os.lstat(source)
-    _try(lost, "owner", lambda: os.chown(temp, found.st_uid, -1))
-    _try(lost, "group", lambda: os.chown(temp, -1, found.st_gid))
-    os.chmod(temp, modes.S_IMODE(found.st_mode) & 0o777)
-    for name in _extended_attributes(source):
-        _try(lost, f"attribute {name}", partial(_copy_attribute, source, temp, name))
-    os.utime(temp, ns=(found.st_atime_ns, found.st_mtime_ns))
-    return lost
+def _refuse_loss(lost: list[str], keeping: Keeping) -> None:
+    if lost and keeping.refuse_loss:
+        raise ConversionFailed("attributes_lost", f"the result could not be given everything: {'; '.join(lost)}")
 
 
-def sync_folder(path: bytes) -> None:
-    """Bring the folder of a path to disk, so that a rename in it outlives a power cut."""
-    _sync(os.path.dirname(path) or b"/")
-
-
-def _extended_attributes(path: bytes) -> list[str]:
+def _require_unchanged(path: bytes, expected: Signature, writer_of: WriterOf) -> None:
     try:
-        return [name for name in os.listxattr(path) if name.startswith(("user.", "system.posix_acl", "security.NTACL"))]
-    except OSError:
-        return []
-
-
-def _copy_attribute(source: bytes, temp: bytes, name: str) -> None:
-    os.setxattr(temp, name, os.getxattr(source, name))
-
-
-def _try(lost: list[str], what: str, change: Callable[[], None]) -> None:
-    try:
-        change()
-    except OSError as error:
-        if error.errno not in _CANNOT_KEEP:
-            raise
-        lost.append(f"{what}: {error.strerror}")
-
-
-def _sync(path: bytes) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a folder
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _require_unchanged(source: bytes, expected: Signature, writer_of: WriterOf) -> None:
-    try:
-        there = Signature.of(os.lstat(source))
+        there = Signature.of(os.lstat(path))
     except OSError as error:
         raise SourceChanged("source_changed", f"the film is not there any more: {error.strerror}") from None
     if not there.same_content(expected):
         raise SourceChanged("source_changed", "the film changed while its track was made")
-    if writer := writer_of(source):
+    if writer := writer_of(path):
         raise SourceChanged("source_changed", writer)
 
 
@@ -209,4 +223,4 @@ def _in_words(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConversionFailed(_REASONS.get(error.errno or 0, "io_error"), f"{what}: {error.strerror}") from error
+        raise refusals.of_os_error(error, what) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from watcher.errors import ConversionFailed, ProbeFailed
 from watcher.media import replace, stereo
 from watcher.media.probe import Probe
-from watcher.rules import audio, groups
+from watcher.rules import audio, groups, names
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service.engine import LEASE_MARGIN_SEC
@@ -31,7 +31,9 @@ _MACHINE_TROUBLE = frozenset(
     {"no_space", "read_only", "permission", "io_error", "source_changed", "tool_missing", "killed", "out_of_memory"}
 )
 # A film that cannot be converted without loss will not be able to until it changes.
-_REFUSALS = frozenset({"unsupported_streams", "sidecar_exists"})
+_REFUSALS = frozenset(
+    {"unsupported_streams", "sidecar_exists", "target_exists", "name_too_long", "attributes_lost", "no_links"}
+)
 
 
 class Conversions:
@@ -88,7 +90,13 @@ class Conversions:
     def _start(self, entry: FileEntry, probe: Probe, decision: audio.Decision) -> JobSpec | None:
         try:
             plan = stereo.plan(probe, decision, entry.path)
-            replaces = entry.signature if plan.target == entry.path else self._own_sidecar(plan.target, entry)
+            in_place = plan.target == entry.path
+            removes_film = not in_place and not plan.sidecar
+            if removes_film and os.path.lexists(plan.target):
+                raise ConversionFailed("target_exists", f"{names.readable(plan.target)} is there already")
+            replaces = None if removes_film else entry.signature if in_place else self._own_sidecar(plan.target, entry)
+            keeps = self._config.audio.keep_original and (in_place or removes_film)
+            kept = replace.kept_path(entry.path) if keeps else None
         except ConversionFailed as error:
             self._refuse(entry, error.reason, error.detail)
             return None
@@ -107,6 +115,8 @@ class Conversions:
             target=plan.target,
             replaces=replaces,
             temp=replace.temp_path(entry.path, attempt),
+            removes_film=removes_film,
+            kept=kept,
         )
         self._engine.begin_attempt(spec)
         self._store.update_entry(
@@ -157,18 +167,35 @@ class Conversions:
         if attempt is None or entry is None or not entry.signature.same_content(Signature(**attempt.source)):
             return  # somebody put another film there since: it is seen as news
         self._store.put_finding(entry.id, proof=attempt.proof)
-        beside = attempt.target is not None and attempt.target != entry.path
-        changes = {} if beside else signature_columns(final)
+        film = attempt.film or entry.path
+        beside = attempt.target is not None and attempt.target != film and not attempt.removes_film
+        if attempt.removes_film:
+            self._follow(entry, attempt.target)
+        words = reason or ("sidecar" if beside else "other_container" if attempt.removes_film else "stereo_added")
+        if lost := (attempt.proof or {}).get("lost_attributes"):
+            words += f"; not kept: {'; '.join(lost)}"
         self._engine.move(
             entry,
             "converted",
-            reason=reason or ("sidecar" if beside else "stereo_added"),
+            reason=words,
             next_at=None if entry.integrity_status is IntegrityStatus.COMPLETE else self._engine.clock(),
             failures_in_row=0,
-            **changes,
+            **({} if beside else signature_columns(final)),
         )
         if beside:
             self._know_sidecar(entry, attempt.target, final)
+
+    def _follow(self, entry: FileEntry, target: bytes) -> None:
+        """Let a film's row follow it to the name of its new container, which may be that of a film long gone."""
+        before, name = entry.path, os.path.basename(target)
+        old = self._store.entry_at(target)
+        if old is not None and old.id != entry.id:
+            self._engine.cancel_attempt(old)
+            if (stray := self._store.attempt_of(old.id)) is not None:
+                self._store.end_attempt(stray.id)
+            self._store.delete_entry(old)
+        self._store.update_entry(entry, name=name, missing_since_ms=None)
+        self._engine.note_path(entry, "moved", before, target)
 
     def _know_sidecar(self, film: FileEntry, target: bytes, final: Signature) -> None:
         folder = film.folder_id
@@ -184,9 +211,9 @@ class Conversions:
         self._engine.move(entry, "check_passed", reason="proved when it was made", next_at=None)
         self._engine.move(entry, "has_stereo", reason="made by us", next_at=None)
 
-    def failed(self, outcome: Failed) -> None:
-        """Record that no track was made, and when it is tried again."""
-        entry = self._engine.end_attempt(outcome.spec.attempt_id)
+    def failed(self, outcome: Failed, cleared: bool = True) -> None:
+        """Record that no track was made, and when it is tried again; not before its traces are `cleared`."""
+        entry = self._ended(outcome.spec.attempt_id, cleared)
         if entry is None or entry.missing_since_ms is not None or entry.processed_status is not ProcessedStatus.NEW:
             return
         if entry.integrity_status is not IntegrityStatus.COMPLETE or not entry.signature.same_content(
@@ -210,9 +237,9 @@ class Conversions:
             waits_for=waits[:500],
         )
 
-    def void(self, attempt_id: str) -> None:
+    def void(self, attempt_id: str, cleared: bool = True) -> None:
         """Record that a job ended without an outcome that counts; the planner decides again."""
-        entry = self._engine.end_attempt(attempt_id)
+        entry = self._ended(attempt_id, cleared)
         if entry is None:
             return
         now = self._engine.clock()
@@ -220,6 +247,13 @@ class Conversions:
             self._engine.move(entry, "check_cancelled", reason="stopped", next_at=now)
         elif entry.next_check_at_ms is not None and entry.integrity_status is IntegrityStatus.COMPLETE:
             self._store.update_entry(entry, next_check_at_ms=int(now * 1000), waits_for="")
+
+    def _ended(self, attempt_id: str, cleared: bool) -> FileEntry | None:
+        """Give the entry of an attempt, which ends unless it left something on disk: then nothing new starts on the film."""
+        if cleared:
+            return self._engine.end_attempt(attempt_id)
+        attempt = self._store.attempt(attempt_id)
+        return self._store.entry(attempt.entry_id) if attempt is not None else None
 
 
 def _set_aside(entry: FileEntry) -> bool:

@@ -260,6 +260,9 @@ class Engine:
             target=spec.target,
             replaces=signature_columns(spec.replaces) if spec.replaces is not None else None,
             temp=spec.temp,
+            film=spec.path,
+            removes_film=spec.removes_film,
+            kept=spec.kept,
         )
 
     def write_progress(self, running: dict[str, float]) -> None:

@@ -77,11 +77,13 @@ class Intake:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._store = engine.store
+        self._landing: dict[int, Signature] = {}
 
     def take(self, root_id: int, sightings: Sequence[Sighting]) -> Taken:
         """Bring the rows of a root up to what was seen; one transaction."""
         taken = Taken()
         with self._engine.turn():
+            self._landing = self._results_landing()
             strangers: list[tuple[Sighting, bytes, RawSignature]] = []
             lost: list[int] = []
             for sighting in sightings:
@@ -108,7 +110,7 @@ class Intake:
             if now is None:
                 return
             seen = now
-        if self._is_own_swap(entry, seen):
+        if any(result.same_file(seen) for result in self._landing.values()):
             return
         if not seen.same_content(entry.signature):
             self._engine.content_changed(entry, seen, sighting.evidence)
@@ -125,10 +127,9 @@ class Intake:
             if sighting.hinted:
                 self._engine.hinted(entry, sighting.evidence)
 
-    def _is_own_swap(self, entry: FileEntry, seen: Signature) -> bool:
-        """Tell whether this is our own result under the film's name, between the rename and its row."""
-        attempt = self._store.attempt_of(entry.id)
-        return attempt is not None and attempt.result is not None and Signature(**attempt.result).same_file(seen)
+    def _results_landing(self) -> dict[int, Signature]:
+        """Give entry id -> our own result that has, or may have, its name already while the row does not say so yet."""
+        return {each.entry_id: Signature(**each.result) for each in self._store.attempts() if each.result is not None}
 
     def _lose(self, entry_id: int, taken: Taken) -> None:
         entry = self._store.entry(entry_id)
@@ -143,7 +144,12 @@ class Intake:
         rows = []
         for sighting, name, raw in strangers:
             folder = self._store.folder_id(root_id, sighting.folder)
-            if movers and self._moved(movers.get(raw[1], []), folder, name, Signature(*raw), sighting):
+            seen = Signature(*raw)
+            landing = next((each for each, result in self._landing.items() if result.same_file(seen)), None)
+            if landing is not None:
+                taken.moved += self._renamed_while_landing(landing, folder, name)
+                continue
+            if movers and self._moved(movers.get(raw[1], []), folder, name, seen, sighting):
                 taken.moved += 1
                 continue
             rows.append((folder, name, raw, sighting.evidence))
@@ -154,6 +160,21 @@ class Intake:
         }
         self._store.insert_entries(rows, int(now * 1000), first_looks)
         taken.added += len(rows)
+
+    def _renamed_while_landing(self, entry_id: int, folder: int, name: bytes) -> bool:
+        """Let a row follow its film when somebody renamed our result before the row knew of it; its landing goes on."""
+        entry, attempt = self._store.entry(entry_id), self._store.attempt_of(entry_id)
+        assert entry is not None and attempt is not None  # noqa: S101, PT018 - read in this transaction
+        before = entry.path
+        in_place = attempt.target == attempt.film
+        if not in_place or _stands(before):
+            return False  # it has just got its name, or is a sidecar: the landing will say so
+        self._engine.leaves_group(entry)
+        self._store.update_entry(entry, folder=folder, name=name, missing_since_ms=None, group=None)
+        moved = self._store.entry(entry_id)
+        assert moved is not None  # noqa: S101 - updated in this transaction
+        self._engine.note_path(moved, "moved", before, moved.path)
+        return True
 
     def _movers(self, raws: Sequence[RawSignature]) -> dict[int, list[FileEntry]]:
         inodes = json.dumps([raw[1] for raw in raws])

@@ -43,6 +43,10 @@ class JobSpec:
     """convert: the very file that stands under that name and may be replaced; None when none does."""
     temp: bytes | None = None
     """convert: where the result is written before anything is replaced."""
+    removes_film: bool = False
+    """convert: `target` is another container's name, and the film goes when the result stands there."""
+    kept: bytes | None = None
+    """convert: the name under which the film's old content stays, where the owner wants that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,85 @@
-"""Landing: a proved result takes the film's name, or its place beside it.
+"""Landing: a proved result takes the film's name, or its place beside it; what did not come about is cleared up.
 
-The order is the promise: verified result -> source still the same and nobody writes it -> result on disk -> intent in
-the database -> one atomic rename -> folder on disk -> move and new signature in the database. `settle_attempt` finishes,
-after a stop, whatever of it was under way.
+The order is the promise, and stands as a table in `media/replace`. Here its steps meet the database: the intent before
+the rename, the move and the new signature after it. `settle_attempt` finishes, after a stop, whatever was under way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from watcher.errors import ConversionFailed
-from watcher.media import replace
+from watcher.media import disk, replace
+from watcher.media.replace import Keeping, Swap
 from watcher.rules import names
 from watcher.rules.signature import Signature
-from watcher.service import work
 from watcher.service.jobs import Failed
-from watcher.watch import scan, writers
+from watcher.watch import writers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from watcher.config import StateConfig
     from watcher.service.conversions import Conversions
-    from watcher.service.jobs import Made
+    from watcher.service.jobs import Cancelled, JobSpec, Made
     from watcher.store.models import Attempt
 
     InStore = Callable[..., Awaitable[Any]]
 
 log = structlog.get_logger("watcher")
+
+
+class Landing:
+    """Brings results in. `adopt` is told of attempts whose traces the disk would not let go of."""
+
+    def __init__(
+        self, conversions: Conversions, keeping: Keeping, in_store: InStore, adopt: Callable[[str], None]
+    ) -> None:
+        self._conversions = conversions
+        self._keeping = keeping
+        self._in_store = in_store
+        self._adopt = adopt
+
+    async def land(self, outcome: Made) -> None:
+        """Bring a made result in. What prevents it becomes a failed conversion; the film is then as it was."""
+        spec, swap, result = outcome.spec, swap_of(outcome.spec), None
+        try:
+            prepared = await asyncio.to_thread(replace.prepare, swap, self._keeping, who_writes)
+            result = prepared.signature
+            lost = {"lost_attributes": list(prepared.lost)} if prepared.lost else {}
+            if not await self._in_store(self._conversions.intend, spec, result, {**outcome.proof, **lost}):
+                await self._in_store(self._conversions.void, spec.attempt_id, await self._cleared(spec, None))
+                return
+            final = await asyncio.to_thread(replace.place, swap, who_writes)
+        except ConversionFailed as error:
+            # What the rehearsal could not foresee costs a whole conversion each time: it is not tried for ever.
+            reason = "not_replaceable" if error.reason == "permission" else error.reason
+            cleared = await self._cleared(spec, result)
+            await self._in_store(self._conversions.failed, Failed(spec, reason, error.detail), cleared)
+            return
+        await self._in_store(self._conversions.landed, spec.attempt_id, final)
+
+    async def ended(self, outcome: Failed | Cancelled) -> None:
+        """Take note of a conversion that made no result."""
+        cleared = await self._cleared(outcome.spec, None)
+        if isinstance(outcome, Failed):
+            await self._in_store(self._conversions.failed, outcome, cleared)
+        else:
+            await self._in_store(self._conversions.void, outcome.spec.attempt_id, cleared)
+
+    async def _cleared(self, spec: JobSpec, result: Signature | None) -> bool:
+        """Clear up after a swap that did not come about; where the disk refuses, its attempt stands until it can be."""
+        try:
+            await asyncio.to_thread(replace.clear, swap_of(spec), result)
+        except OSError as error:
+            log.warning("not cleared up", path=names.readable(spec.path), reason=error.strerror)
+            self._adopt(spec.attempt_id)
+            return False
+        return True
 
 
 def who_writes(path: bytes) -> str | None:
@@ -38,45 +88,56 @@ def who_writes(path: bytes) -> str | None:
     return f"it is open for writing ({found.evidence})" if found.state == "busy" else None
 
 
-async def land(outcome: Made, conversions: Conversions, in_store: InStore) -> None:
-    """Bring a made result in. What prevents it becomes a failed conversion; the film is then as it was."""
-    spec = outcome.spec
+def keeping(config: StateConfig) -> Keeping:
+    """Give what the settings say about a film's attributes."""
+    return Keeping(mtime=config.audio.mtime == "keep", refuse_loss=config.audio.lost_attributes == "refuse")
+
+
+def swap_of(spec: JobSpec) -> Swap:
+    """Give the swap that a conversion ends with."""
     assert spec.temp is not None and spec.target is not None  # noqa: S101, PT018
-    try:
-        result = await asyncio.to_thread(replace.prepare, spec.path, spec.temp, spec.signature, who_writes)
-        if not await in_store(conversions.intend, spec, result, outcome.proof):
-            await work.discard(spec.temp)
-            await in_store(conversions.void, spec.attempt_id)
-            return
-        final = await asyncio.to_thread(replace.place, spec.temp, spec.target, spec.replaces, who_writes)
-    except ConversionFailed as error:
-        await work.discard(spec.temp)
-        await in_store(conversions.failed, Failed(spec, error.reason, error.detail))
-        return
-    await in_store(conversions.landed, spec.attempt_id, final)
+    return Swap(spec.path, spec.signature, spec.temp, spec.target, spec.replaces, spec.removes_film, spec.kept)
 
 
 def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
-    """Find out what became of a conversion that nobody runs any more, and clear up after it. Blocking.
+    """Finish or clear up a conversion that nobody runs any more. Blocking; raises OSError when the disk refuses.
 
-    Gives the signature of the result that stands in its place, or None when the film is as it was and no trace is left.
+    `path` is where the film's row is now. Gives the signature of the result that stands in its place, or None when the
+    film is as it was and no trace is left.
     """
-    source = Signature(**attempt.source)
-    replaces = Signature(**attempt.replaces) if attempt.replaces else None
-    result = Signature(**attempt.result) if attempt.result else None
-    target = attempt.target or path
-    if result is not None:
-        there = scan.observe(target)
-        if there is not None and there.same_file(result):
-            replace.sync_folder(target)
-            if attempt.temp is not None:
-                work.unlink_if_there(attempt.temp)  # a sidecar has both names for an instant
-            return there
-        if attempt.temp is not None:
-            found = replace.finish(path, target, attempt.temp, (source, replaces, result), who_writes)
-            if found is not None:
-                log.info("swap finished after a stop", path=names.readable(path))
-                return found
-    if attempt.temp is not None:
-        work.unlink_if_there(attempt.temp)
-    return None
+    swap, result = _swap_of_attempt(attempt, path), _result_of(attempt)
+    if swap is None:
+        return None
+    if result is not None and swap.target == swap.film and disk.stands(path, result):
+        swap = dataclasses.replace(swap, film=path, target=path)  # renamed since, and its row has followed it
+    found = replace.settle(swap, result, who_writes)
+    if found is not None:
+        log.info("conversion finished after a stop", path=names.readable(path))
+    return found
+
+
+def is_adrift(attempt: Attempt, path: bytes) -> bool:
+    """Tell whether a result took its name, and somebody has given it another since: only a scan finds it. Blocking."""
+    swap, result = _swap_of_attempt(attempt, path), _result_of(attempt)
+    if swap is None or result is None or disk.observe(swap.temp) is not None or disk.stands(swap.film, swap.source):
+        return False
+    return not disk.stands(swap.target, result) and not disk.stands(path, result)
+
+
+def _swap_of_attempt(attempt: Attempt, path: bytes) -> Swap | None:
+    if attempt.temp is None:
+        return None
+    film = attempt.film or path
+    return Swap(
+        film=film,
+        source=Signature(**attempt.source),
+        temp=attempt.temp,
+        target=attempt.target or film,
+        replaces=Signature(**attempt.replaces) if attempt.replaces else None,
+        removes_film=attempt.removes_film,
+        kept=attempt.kept,
+    )
+
+
+def _result_of(attempt: Attempt) -> Signature | None:
+    return Signature(**attempt.result) if attempt.result else None

@@ -27,7 +27,7 @@ from watcher.service.dispatch import Dispatch
 from watcher.service.engine import Engine
 from watcher.service.executor import LocalPool
 from watcher.service.intake import Intake
-from watcher.service.jobs import Checked, Failed, Made
+from watcher.service.jobs import Cancelled, Checked, Failed, Made
 from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
@@ -91,6 +91,8 @@ class StateManager:
             self.config.debounce_quiet_sec, self.config.debounce_at_most_sec, self.config.max_state_entries
         )
         self._recovery = Recovery(self._engine, self._checks, self._conversions, self.in_store)
+        in_turn = partial(self.in_store, self._in_turn)
+        self._landing = landing.Landing(self._conversions, landing.keeping(self.config), in_turn, self._recovery.adopt)
         self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
         self._pool = LocalPool(slots, counting.timed(Worker(tools, self.config).do, self._engine.metrics), self._ended)
@@ -275,8 +277,8 @@ class StateManager:
                 task = asyncio.create_task(self._land(outcome))
                 self._landings.add(task)
                 task.add_done_callback(lambda _: self._wake.set())
-            elif outcome.spec.temp is not None and isinstance(outcome, Failed):
-                await self.in_store(self._in_turn, self._conversions.failed, outcome)
+            elif outcome.spec.temp is not None and isinstance(outcome, Failed | Cancelled):
+                await self._landing.ended(outcome)
             elif isinstance(outcome, Checked):
                 await self.in_store(self._in_turn, self._checked, outcome)
             else:
@@ -293,7 +295,7 @@ class StateManager:
             return call(*arguments)
 
     async def _land(self, outcome: Made) -> None:
-        await landing.land(outcome, self._conversions, partial(self.in_store, self._in_turn))
+        await self._landing.land(outcome)
 
     async def _cancel_void(self) -> None:
         for attempt in await self.in_store(self._engine.take_cancels):

@@ -37,7 +37,8 @@ class Recovery:
         self._conversions = conversions
         self._in_store = in_store
         self._orphans: set[str] = set()
-        """Conversions that ran when the service last stopped, and whose root has not been there since."""
+        """Conversions that nobody runs and whose traces are still to be cleared up."""
+        self._said: set[str] = set()
 
     async def open(self) -> None:
         """Give back the checks, take note of the conversions, reconsider what the settings excluded; before any job runs."""
@@ -45,18 +46,31 @@ class Recovery:
         await self._in_store(self._engine.store.reconsider, EXCLUDED, self._engine.now_ms())
         self._orphans = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
 
-    async def settle(self, root_id: int) -> None:
-        """Finish or clear up the interrupted conversions of a root that is itself; what its disk refuses is left for later."""
+    def adopt(self, attempt_id: str) -> None:
+        """Take over an attempt that ended on a disk that would not let its traces go."""
+        self._orphans.add(attempt_id)
+        self._said.add(attempt_id)
+
+    async def settle(self, root_id: int, *, scanned: bool) -> None:
+        """Finish or clear up the interrupted conversions of a root that is itself; what its disk refuses is left for later.
+
+        A result that somebody has renamed is found by the root's scan: until it is `scanned`, nothing is said about it.
+        """
         if not self._orphans:
             return
         for attempt, path in await self._in_store(self._engine.store.conversions_of, root_id):
             if attempt.id in self._orphans:
                 try:
+                    if not scanned and await asyncio.to_thread(landing.is_adrift, attempt, path):
+                        continue
                     final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
                 except OSError as error:
-                    log.warning("not cleared up", path=names.readable(path), reason=error.strerror)
+                    if attempt.id not in self._said:
+                        log.warning("not cleared up", path=names.readable(path), reason=error.strerror)
+                        self._said.add(attempt.id)
                     continue
                 self._orphans.discard(attempt.id)
+                self._said.discard(attempt.id)
                 await self._in_store(self._write, attempt.id, final)
 
     def _write(self, attempt_id: str, final: Signature | None) -> None:

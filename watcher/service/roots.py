@@ -169,7 +169,10 @@ class Roots:
     async def _beat(self, now: float) -> None:
         self._next_beat = now + self._config.loop_interval_sec
         for root in self._roots.values():
-            await self._judge(root)
+            if await self._judge(root):
+                await self._recovery.settle(
+                    root.id, scanned=False
+                )  # what its disk refused to clear up may be possible now
             if self._observing and root.suspended is None and root.mode == "events":
                 wrong = self._observers.alive(root.id)
                 if wrong:
@@ -203,7 +206,7 @@ class Roots:
         if root.was_suspended:
             log.info("root is back", root=names.readable(root.path))
         await asyncio.to_thread(self._watch, root)
-        await self._recovery.settle(root.id)
+        await self._recovery.settle(root.id, scanned=False)
         root.suspended = None
         root.was_suspended = False
         root.due_scan = 0.0
@@ -246,7 +249,7 @@ class Roots:
             for below in [b""] if whole else sorted(folders):
                 await self._scanner.scan(root, below, None)
             if whole:
-                await self._recovery.settle(root.id)
+                await self._recovery.settle(root.id, scanned=True)
                 root.compared = True
                 every = (
                     self._config.poll_interval_sec
@@ -272,6 +275,7 @@ class Roots:
         state = await self._scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
+        await self._recovery.settle(root.id, scanned=True)
         root.due_scan = float("inf")
         after = await self._in_store(self._engine.store.count_entries, root.id)
         return {

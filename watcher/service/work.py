@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from watcher.errors import ConversionFailed, ToolMissing
-from watcher.media import integrity, replace, stereo
+from watcher.media import integrity, replace, space, stereo
 from watcher.media.probe import Probe
 from watcher.rules import audio, names
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
+from watcher.service import landing
 from watcher.service.jobs import Checked, Failed, Made
 from watcher.watch import scan
 
@@ -29,14 +31,23 @@ if TYPE_CHECKING:
 log = structlog.get_logger("watcher")
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Space that a running conversion counts on."""
+
+    device: int
+    size_bytes: int
+    temp: bytes
+
+
 class Worker:
     """Does jobs on this machine, and keeps count of the disk space that running ones still need."""
 
     def __init__(self, tools: Tools, config: StateConfig) -> None:
         self._tools = tools
         self._config = config
-        self._reserved: dict[str, tuple[int, int]] = {}
-        """attempt id -> (device, bytes)"""
+        self._reserved: dict[str, _Held] = {}
+        """By attempt."""
 
     async def do(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
         """Do one job. Raises only CancelledError, when its processes are gone and its temporary file with them."""
@@ -48,7 +59,6 @@ class Worker:
                 mode = spec.mode or Mode.FULL
                 verdict = Verdict(IntegrityStatus.ERROR, mode, Reason.IO_ERROR, 0.0, evidence=(f"program: {error!r}",))
                 return Checked(spec, verdict, None)
-            await discard(spec.temp)
             return Failed(spec, "program_error", repr(error))
 
     async def _check(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
@@ -67,13 +77,15 @@ class Worker:
     async def _convert(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
         assert spec.probe is not None and spec.decision is not None and spec.temp is not None  # noqa: S101, PT018
         settings = self._config.audio
+        film = Probe.from_dict(spec.probe)
         try:
-            with self._reserve(spec):
+            await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config))
+            with self._reserve(spec, film.duration_sec):
                 proof = await stereo.make(
                     self._tools,
                     spec.path,
                     spec.temp,
-                    Probe.from_dict(spec.probe),
+                    film,
                     audio.Decision.from_dict(spec.decision),
                     stereo.StereoSettings(
                         bitrate_kbps=settings.bitrate_kbps,
@@ -94,15 +106,18 @@ class Worker:
         return Made(spec, proof.to_dict())
 
     @contextmanager
-    def _reserve(self, spec: JobSpec) -> Iterator[None]:
+    def _reserve(self, spec: JobSpec, duration_sec: float | None) -> Iterator[None]:
         """Hold the space a conversion needs, so that two of them do not count on the same free bytes."""
         assert spec.temp is not None  # noqa: S101
         folder = os.path.dirname(spec.temp)
         device = os.stat(folder).st_dev
-        others = sum(size for dev, size in self._reserved.values() if dev == device)
-        needed = replace.free_space_needed(spec.signature.size_bytes)
-        replace.require_space(folder, needed + others)
-        self._reserved[spec.attempt_id] = (device, needed)
+        # What another job has written already is free no more: only the rest of what it needs is still to come.
+        others = sum(
+            max(0, held.size_bytes - _written(held.temp)) for held in self._reserved.values() if held.device == device
+        )
+        needed = space.free_space_needed(spec.signature.size_bytes, duration_sec, self._config.audio.bitrate_kbps)
+        space.require_space(folder, needed + others)
+        self._reserved[spec.attempt_id] = _Held(device, needed, spec.temp)
         try:
             yield
         finally:
@@ -117,6 +132,13 @@ def _stands(spec: JobSpec) -> bool:
     return there is not None and there.same_content(spec.signature)
 
 
+def _written(path: bytes) -> int:
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError:
+        return 0
+
+
 def _word_of(error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
@@ -127,18 +149,3 @@ def _word_of(error: OSError) -> str:
             return "permission"
         case _:
             return "io_error"
-
-
-async def discard(temp: bytes | None) -> None:
-    """Remove a temporary file that will not be used; where the disk refuses even that, say so."""
-    if temp is not None:
-        try:
-            await asyncio.to_thread(unlink_if_there, temp)
-        except OSError as error:
-            log.warning("temporary file left", path=names.readable(temp), reason=error.strerror)
-
-
-def unlink_if_there(path: bytes) -> None:
-    """Remove a file if it is there."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)

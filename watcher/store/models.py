@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import (
     BigIntegerField,
     BlobField,
+    BooleanField,
     FloatField,
     ForeignKeyField,
     IntegerField,
@@ -222,11 +223,17 @@ class Attempt(Base):
     source = JsonField()
     """The signature the job was decided on."""
     target = BytesField(null=True)
-    """Where the result will stand: the film itself, or the sidecar."""
+    """Where the result will stand: the film's name when the job began, or another one beside it."""
     replaces = JsonField(null=True)
     """The signature of what stands there now and may be replaced; NULL when nothing does."""
     temp = BytesField(null=True)
     """The temporary file beside it."""
+    film = BytesField(null=True)
+    """The film's path when the job began; its row may follow it to another."""
+    removes_film = BooleanField(default=False)
+    """The film goes when the result stands under `target`."""
+    kept = BytesField(null=True)
+    """The name under which the film's old content stays."""
     result = JsonField(null=True)
     """The intent to swap: the signature of the verified temporary file. Written before the rename."""
     proof = JsonField(null=True)

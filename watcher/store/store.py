@@ -167,6 +167,11 @@ class StateStore(RootRows, WorkRows, Care):
         """Count the files by each of their statuses."""
         return reports.counts(self)
 
+    def delete_entry(self, entry: FileEntry) -> None:
+        """Delete one entry, with its journal and findings."""
+        self.run(FileEntry.update(made_from=None).where(FileEntry.made_from == entry.id))
+        self.run(FileEntry.delete().where(FileEntry.id == entry.id))
+
 
 _FAR_FUTURE_MS = 2**62
 # CROSS JOIN and INDEXED BY hold SQLite to walking one partial index in order, whatever its statistics say.
