@@ -32,6 +32,8 @@ async def beat(roots):
     """One turn, its scans, and the turn that takes their end."""
     roots._next_beat = 0.0
     await roots.turn()
+    await asyncio.gather(*(root.beat for root in roots._roots.values() if root.beat is not None))
+    await roots.turn()
     tasks = [root.task for root in roots._roots.values() if root.task is not None]
     if tasks:
         await asyncio.wait(tasks)

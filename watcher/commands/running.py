@@ -15,7 +15,7 @@ from watcher import views
 from watcher.commands import common
 from watcher.config import require_folder, require_folders, require_place
 from watcher.rules import names
-from watcher.service import log
+from watcher.service import log, patience
 from watcher.service.manager import StateManager
 from watcher.store import reports
 from watcher.store.store import StateStore
@@ -34,7 +34,8 @@ LOOK_EVERY_SEC = 0.5
 
 async def run(loaded: Loaded) -> int:
     """Watch and work until SIGINT or SIGTERM. Exit code 0. Raises SettingsError, StoreError, ToolError or RootError."""
-    require_folders(loaded)
+    with contextlib.suppress(TimeoutError):  # a folder that does not answer is there; it will be suspended
+        await patience.within(loaded.config.answer_within_sec, require_folders, loaded)
     require_place(loaded)
     log.set_up(loaded.config.log_level, loaded.config.log_format)
     manager = StateManager(loaded.config)

@@ -117,6 +117,7 @@ class StateConfig(BaseSettings):
     quarantine_threshold: Count = 5
     batch_size: Count = 100
     loop_interval_sec: Annotated[float, Field(gt=0)] = 10
+    answer_within_sec: Annotated[float, Field(gt=0)] = 20
     scan_interval_sec: Annotated[float, Field(gt=0)] = 3600
     poll_interval_sec: Annotated[float, Field(gt=0)] = 30
     max_scan_depth: Count = 32

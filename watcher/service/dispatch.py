@@ -13,22 +13,27 @@ import structlog
 
 from watcher.errors import WatcherError
 from watcher.rules import names, planner
+from watcher.rules.stability import Observation
 from watcher.service import observing
+from watcher.service.judging import still_stands
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from watcher.rules.stability import Observation
     from watcher.service.checks import Checks
     from watcher.service.conversions import Conversions
     from watcher.service.engine import Engine
     from watcher.service.executor import Executor
     from watcher.service.jobs import JobSpec, Kind
+    from watcher.service.judging import WatchedRoot
+    from watcher.service.roots import Roots
     from watcher.store.models import FileEntry
 
 log = structlog.get_logger("watcher")
 
 EXCLUDED = "excluded by the settings"
+_OF_ONE_ROW = (WatcherError, LookupError, TypeError, ValueError)
+"""What a row's own content can cause. Trouble of the database itself is none of it."""
 _KINDS: tuple[tuple[Kind, bool], ...] = (("check", False), ("convert", True))
 
 
@@ -41,33 +46,49 @@ class Dispatch:
         checks: Checks,
         conversions: Conversions,
         pool: Executor,
+        roots: Roots,
         in_store: Callable[..., Awaitable[Any]],
     ) -> None:
         self._engine = engine
         self._checks = checks
         self._conversions = conversions
         self._pool = pool
+        self._roots = roots
         self._in_store = in_store
         self._rules = engine.config.name_rules()
 
-    async def turn(self, root_ids: Sequence[int]) -> float:
+    async def turn(self) -> float:
         """Work off what is due as far as slots allow; gives the time of the next due row that has a slot."""
-        return min([await self._work_off(kind, complete, root_ids) for kind, complete in _KINDS])
+        return min([await self._work_off(kind, complete) for kind, complete in _KINDS])
 
-    async def _work_off(self, kind: Kind, complete: bool, root_ids: Sequence[int]) -> float:
+    async def _work_off(self, kind: Kind, complete: bool) -> float:
         # One look a free slot; more at once only while the looks lead to no jobs, as with files that still settle.
         limit = 1
         while (free := self._pool.free(kind)) > 0:
             limit = min(max(limit, free), self._engine.config.batch_size)
-            due = await self._in_store(self._due, complete, limit, root_ids)
+            active = self._roots.active()
+            due = await self._in_store(self._due, complete, limit, active)
             if not due:
-                return float(await self._in_store(self._next, complete, root_ids))
-            seen = await asyncio.to_thread(_look_at, due)
-            specs = await self._in_store(self._plan, seen, free)
+                return float(await self._in_store(self._next, complete, active))
+            specs = await self._in_store(self._plan, await self._look_at(due), free)
             for spec in specs:
                 self._pool.submit(spec)
             limit = 1 if specs else 2 * limit
         return float("inf")  # the end of a job brings the next turn
+
+    async def _look_at(self, due: Sequence[FileEntry]) -> list[tuple[int, Observation]]:
+        """Look at the files of due entries, each root by itself; of one whose disk is silent nothing is said."""
+        by_root: dict[int, list[FileEntry]] = {}
+        for entry in due:
+            by_root.setdefault(entry.folder.root_id, []).append(entry)
+        asked = (
+            self._roots.ask(root_id, _look_at, self._roots.root(root_id), entries)
+            for root_id, entries in by_root.items()
+        )
+        seen: dict[int, Observation] = {}
+        for answer in await asyncio.gather(*asked):
+            seen.update(answer or {})
+        return [(entry.id, seen[entry.id]) for entry in due if entry.id in seen]
 
     def _plan(self, seen: Sequence[tuple[int, Observation]], free: int) -> list[JobSpec]:
         """Plan for a batch of due entries in one transaction, until the free slots are taken."""
@@ -79,7 +100,7 @@ class Dispatch:
                 try:
                     with self._engine.turn():
                         spec = self._decide(entry_id, observation)
-                except WatcherError as error:
+                except _OF_ONE_ROW as error:
                     # One bad row stops only itself: nothing of it was written, and it makes room for the others.
                     log.exception("not planned", entry=entry_id, reason=str(error))
                     self._postpone(entry_id)
@@ -126,6 +147,15 @@ class Dispatch:
         return unwanted and seen.signature is not None
 
 
-def _look_at(due: Sequence[FileEntry]) -> list[tuple[int, Observation]]:
-    """Look at the files of due entries. Blocking."""
-    return [(entry.id, observing.look(entry.path, entry.integrity_status, entry.evidence)) for entry in due]
+def _look_at(root: WatchedRoot, due: Sequence[FileEntry]) -> dict[int, Observation]:
+    """Look at the files of a root's due entries. Blocking.
+
+    One that is missing is gone only when the root has been compared since the start, whose scan would have doubted a
+    root that misses most of its files, and is itself at this moment.
+    """
+    seen = {entry.id: observing.look(entry.path, entry.integrity_status, entry.evidence) for entry in due}
+    missing = [entry_id for entry_id, each in seen.items() if each.signature is None and not each.trouble]
+    if missing and not (root.compared and still_stands(root)):
+        trouble = Observation(None, trouble="it is not there, and its folder is yet to be compared")
+        seen.update(dict.fromkeys(missing, trouble))
+    return seen

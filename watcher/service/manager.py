@@ -20,7 +20,7 @@ import structlog
 
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
-from watcher.service import counting, hints, landing, upkeep, wishes
+from watcher.service import counting, landing, patience, upkeep, wishes
 from watcher.service.checks import Checks
 from watcher.service.conversions import Conversions
 from watcher.service.dispatch import Dispatch
@@ -96,7 +96,7 @@ class StateManager:
         self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
         self._pool = LocalPool(slots, counting.timed(Worker(tools, self.config).do, self._engine.metrics), self._ended)
-        self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self.in_store)
+        self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self._roots, self.in_store)
         self._upkeep = upkeep.Upkeep(self._engine, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
         await self._recovery.open()
@@ -113,7 +113,8 @@ class StateManager:
             return
         self._opened = False
         self._notifier.stopping()
-        await asyncio.to_thread(self._observers.stop)
+        with contextlib.suppress(TimeoutError):  # a thread that waits for a silent disk ends with the program
+            await patience.within(self.config.answer_within_sec, self._observers.stop)
         await self._upkeep.close()
         await self._roots.close()
         if self._landings:
@@ -229,7 +230,7 @@ class StateManager:
         if self._database_changed() or self._clock() >= self._next_due:
             for root in await self.in_store(wishes.take, self._engine):
                 self._roots.vouch(root)
-            self._next_due = await self._dispatch.turn(self._roots.active())
+            self._next_due = await self._dispatch.turn()
         await self._cancel_void()
         await self._say()
         monotonic = self._debouncer.next_deadline()
@@ -254,14 +255,8 @@ class StateManager:
                     self._roots.trouble(hint.root_id, hint.trouble)
                 else:
                     self._debouncer.hint(hint.root_id, hint.path, hint.kind, now)
-        due = self._debouncer.due(now)
-        if not due:
-            return
-        found = await asyncio.to_thread(hints.look, due, self._roots.paths(), self.config.name_rules())
-        for root_id, folders in found.scans.items():
-            self._roots.scan_soon(root_id, folders)
-        for root_id, sightings in found.sightings.items():
-            await self._roots.take(root_id, sightings)
+        if due := self._debouncer.due(now):
+            await self._roots.look_at(due)
 
     def _ended(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)

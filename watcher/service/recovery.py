@@ -39,6 +39,8 @@ class Recovery:
         self._orphans: set[str] = set()
         """Conversions that nobody runs and whose traces are still to be cleared up."""
         self._said: set[str] = set()
+        self._settling: set[int] = set()
+        """The roots that are being settled: the end of a scan and a beat may come together."""
 
     async def open(self) -> None:
         """Give back the checks, take note of the conversions, reconsider what the settings excluded; before any job runs."""
@@ -56,8 +58,15 @@ class Recovery:
 
         A result that somebody has renamed is found by the root's scan: until it is `scanned`, nothing is said about it.
         """
-        if not self._orphans:
+        if not self._orphans or root_id in self._settling:
             return
+        self._settling.add(root_id)
+        try:
+            await self._settle(root_id, scanned=scanned)
+        finally:
+            self._settling.discard(root_id)
+
+    async def _settle(self, root_id: int, *, scanned: bool) -> None:
         for attempt, path in await self._in_store(self._engine.store.conversions_of, root_id):
             if attempt.id in self._orphans:
                 try:

@@ -1,35 +1,38 @@
 """The watched roots: watch first, then scan, then compare; and nothing is concluded about a root that is not itself.
 
-A root is judged before every scan and once a beat. One that is unmounted, replaced, unreadable or suddenly empty is
-suspended: no file of it is gone, changed or broken until it is back, or until a person vouches for it.
+Whether a root is itself is `judging`'s business, and every root is asked by itself: one whose disk does not answer
+holds up no other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from watcher.errors import RootError
 from watcher.rules import names
-from watcher.service.scanner import DOUBT, Scanner, WatchedRoot
+from watcher.service import hints, patience
+from watcher.service.judging import DOUBT, SILENT, Judge, WatchedRoot
+from watcher.service.scanner import Scanner
 from watcher.watch import roots
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from watcher.config import WatchSettings
+    from watcher.rules.debounce import DueHint
     from watcher.service.engine import Engine
-    from watcher.service.intake import Intake, Sighting
+    from watcher.service.intake import Intake
     from watcher.service.recovery import Recovery
     from watcher.watch.observers import Observers
 
 log = structlog.get_logger("watcher")
+
+Answer = TypeVar("Answer")
 
 
 class Roots:
@@ -47,6 +50,7 @@ class Roots:
         self._engine = engine
         self._recovery = recovery
         self._observers = observers
+        self._judge = Judge(engine, recovery, observers, in_store)
         self._in_store = in_store
         self._wake = wake
         self._config = engine.config
@@ -54,53 +58,55 @@ class Roots:
         self._roots: dict[int, WatchedRoot] = {}
         self._closing = threading.Event()
         self._next_beat = 0.0
-        self._observing = False
-        self._scanner = Scanner(
-            engine, intake, in_store, judge=self._judge, suspend=self._suspend, closing=self._closing.is_set
-        )
+        self._scanner = Scanner(engine, intake, in_store, self._judge, self._closing.is_set)
 
     # --- beginning and end
 
     async def start(self, watched: Sequence[WatchSettings], *, observing: bool) -> None:
         """Take on the configured roots: judge, watch, and have each scanned. Raises RootError for nested ones."""
-        self._observing = observing
+        self._judge.observing = observing
         paths = [str(item.path).encode(errors="surrogateescape") for item in watched]
-        roots.refuse_nested(paths)
+        try:
+            await patience.within(self._config.answer_within_sec, roots.refuse_nested, paths)
+        except TimeoutError:
+            log.warning(
+                "not compared", reason="a folder does not answer, so it is not known whether one lies in another"
+            )
         for item, path in zip(watched, paths, strict=True):
             await self._take_on(path, item.mode)
-        await self._beat(time.monotonic())
+        self._beat(time.monotonic())
+        await asyncio.gather(*(root.beat for root in self._roots.values() if root.beat is not None))
 
     async def _take_on(self, path: bytes, wanted: str) -> WatchedRoot:
         row = await self._in_store(self._engine.store.root_at, path)
-        mode = roots.choose_mode(wanted, await asyncio.to_thread(roots.file_system_type, path))
+        waits = patience.Patience(self._config.answer_within_sec)
+        try:
+            fs_type = await waits.ask(roots.file_system_type, path)
+        except TimeoutError:
+            fs_type = ""  # polled, as what is not known to be local
+        mode = roots.choose_mode(wanted, fs_type)
         doubted = DOUBT in (row.suspended_because or "")
-        root = WatchedRoot(row.id, path, mode, suspended=row.suspended_because or "not looked at yet", doubted=doubted)
+        root = WatchedRoot(row.id, path, mode, waits, doubted=doubted)
+        root.suspended = row.suspended_because or "not looked at yet"
         root.identity = identity_of(row)
         root.was_suspended = row.suspended_because is not None
         self._roots[root.id] = root
         return root
 
     async def close(self) -> None:
-        """Stop the scans and wait for their threads."""
+        """Stop the scans and wait for their threads, but not for a disk that does not answer."""
         self._closing.set()
-        tasks = [root.task for root in self._roots.values() if root.task is not None]
+        tasks = [task for root in self._roots.values() for task in (root.task, root.beat) if task is not None]
         if tasks:
-            await asyncio.wait(tasks)
+            _, silent = await asyncio.wait(tasks, timeout=self._config.answer_within_sec)
+            for task in silent:
+                task.cancel()
 
     # --- what others ask
 
     def active(self) -> list[int]:
         """Give the ids of the roots that are themselves."""
         return [root.id for root in self._roots.values() if root.suspended is None]
-
-    def is_active(self, root_id: int) -> bool:
-        """Tell whether something may be concluded about a root's files."""
-        root = self._roots.get(root_id)
-        return root is not None and root.suspended is None
-
-    def paths(self) -> dict[int, bytes]:
-        """Give root id -> path."""
-        return {root.id: root.path for root in self._roots.values()}
 
     def summary(self) -> dict[str, Any]:
         """Give the roots for the log: path -> how it is watched."""
@@ -120,11 +126,6 @@ class Roots:
         """Tell whether every root that is itself has been scanned since the start."""
         return all(root.suspended or root.compared for root in self._roots.values())
 
-    def scan_soon(self, root_id: int, folders: Iterable[bytes]) -> None:
-        """Have these folders compared with what is known, in the next turn."""
-        if (root := self._roots.get(root_id)) is not None:
-            root.folders.update(folders)
-
     def trouble(self, root_id: int, sentence: str) -> None:
         """Take note that events of a root are not to be relied on: it is scanned instead, and as often as a polled one."""
         root = self._roots.get(root_id)
@@ -140,10 +141,20 @@ class Roots:
                 root.vouched = True
                 self._next_beat = 0.0
 
-    async def take(self, root_id: int, sightings: Sequence[Sighting]) -> None:
-        """Take in what the hints led to."""
-        if (root := self._roots.get(root_id)) is not None:
-            await self._scanner.take(root, sightings, whole=False)
+    async def look_at(self, due: Sequence[DueHint]) -> None:
+        """Look at what the hints speak of, and take in what is there. A silent root is scanned when it is back."""
+        by_root: dict[int, list[DueHint]] = {}
+        for hint in due:
+            by_root.setdefault(hint.root_id, []).append(hint)
+        await asyncio.gather(
+            *(self._look_at(self._roots[each], by_root[each]) for each in by_root if each in self._roots)
+        )
+
+    async def _look_at(self, root: WatchedRoot, due: Sequence[DueHint]) -> None:
+        found = await self.ask(root.id, hints.look, due, root, self._rules)
+        if found is not None:
+            root.folders |= found.scans
+            await self._scanner.take(root, found.sightings, whole=False)
 
     # --- the beat
 
@@ -151,12 +162,15 @@ class Roots:
         """Judge the roots when the beat is due and start due scans; gives the time of the next turn, on the wall clock."""
         now = time.monotonic()
         if now >= self._next_beat:
-            await self._beat(now)
+            self._beat(now)
         due = self._next_beat
         for root in self._roots.values():
             if root.task is not None and root.task.done():
                 root.task.result()
                 root.task = None
+            if root.beat is not None and root.beat.done():
+                root.beat.result()
+                root.beat = None
             if root.suspended is None and root.task is None:
                 if now >= root.due_scan:
                     root.folders.add(b"")
@@ -166,77 +180,34 @@ class Roots:
                     due = min(due, root.due_scan)
         return self._engine.clock() + due - now
 
-    async def _beat(self, now: float) -> None:
+    def _beat(self, now: float) -> None:
+        """Have every root looked at, each by itself; one whose last look has not ended is still being waited for."""
         self._next_beat = now + self._config.loop_interval_sec
         for root in self._roots.values():
-            if await self._judge(root):
-                await self._recovery.settle(
-                    root.id, scanned=False
-                )  # what its disk refused to clear up may be possible now
-            if self._observing and root.suspended is None and root.mode == "events":
-                wrong = self._observers.alive(root.id)
-                if wrong:
-                    self.trouble(root.id, wrong)
+            if root.beat is None:
+                root.beat = asyncio.create_task(self._look_after(root), name=f"beat {root.id}")
 
-    async def _judge(self, root: WatchedRoot) -> bool:
-        """Look whether a root is itself; suspend it or take it up again. Gives whether it is."""
-        state = await asyncio.to_thread(roots.look, root.path)
-        same = state.identity is not None and state.identity == root.identity
-        if root.suspended is None and same and (root.empty or not state.empty):
-            root.empty = state.empty
-            return True
-        sample = await self._in_store(self._engine.store.sample_paths, root.id)
-        health = await asyncio.to_thread(_health, root, sample)
-        if health.suspended_because:
-            if root.suspended != health.suspended_because:
-                await self._suspend(root, health.suspended_because)
-            return False
-        root.empty = state.empty
-        before = root.identity
-        root.devices = frozenset(each.device for each in (before, health.identity) if each is not None) | root.devices
-        if health.identity != before or root.was_suspended:
-            root.identity = health.identity
-            await self._in_store(self._accept, root.id, health.identity)
-        if root.suspended is not None:
-            await self._take_up(root)
-        return True
+    async def _look_after(self, root: WatchedRoot) -> None:
+        before = root.suspended
+        if await self._judge.is_itself(root):
+            await self._recovery.settle(root.id, scanned=False)  # what its disk refused may be possible now
+            if wrong := await self._judge.what_is_wrong(root):
+                self.trouble(root.id, wrong)
+        if root.suspended != before or root.due_scan == 0.0:
+            self._wake()
 
-    async def _take_up(self, root: WatchedRoot) -> None:
-        """Watch a root that is itself, or is again: watch first, then clear up, then scan."""
-        if root.was_suspended:
-            log.info("root is back", root=names.readable(root.path))
-        await asyncio.to_thread(self._watch, root)
-        await self._recovery.settle(root.id, scanned=False)
-        root.suspended = None
-        root.was_suspended = False
-        root.due_scan = 0.0
+    def root(self, root_id: int) -> WatchedRoot:
+        """Give one root."""
+        return self._roots[root_id]
 
-    def _watch(self, root: WatchedRoot) -> None:
-        if self._observing and root.mode == "events":
-            self._observers.remove(root.id)
-            self._observers.add(root.id, root.path, partial(names.is_film_name, extensions=self._rules.extensions))
-
-    async def _suspend(self, root: WatchedRoot, why: str) -> None:
-        """Conclude nothing more about a root's files."""
-        root.suspended = why
-        root.was_suspended = True
-        await self._in_store(self._write_suspension, root.id, why)
-        await asyncio.to_thread(self._observers.remove, root.id)
-        log.warning("root suspended", root=names.readable(root.path), reason=why)
-
-    def _write_suspension(self, root_id: int, why: str) -> None:
-        self._engine.store.update_root(root_id, suspended_because=why, suspended_since_ms=self._engine.now_ms())
-
-    def _accept(self, root_id: int, identity: roots.RootIdentity) -> None:
-        self._engine.store.update_root(
-            root_id,
-            device=identity.device,
-            inode=identity.inode,
-            mount_id=identity.mount_id,
-            fs_type=identity.fs_type,
-            suspended_because=None,
-            suspended_since_ms=None,
-        )
+    async def ask(self, root_id: int, call: Callable[..., Answer], *arguments: Any) -> Answer | None:
+        """Give the answer of a blocking call about files of a root; None when its disk is silent: it is suspended then."""
+        root = self._roots[root_id]
+        try:
+            return await root.patience.ask(call, *arguments)
+        except TimeoutError:
+            await self._judge.suspend(root, SILENT)
+            return None
 
     # --- scans
 
@@ -244,8 +215,8 @@ class Roots:
         folders, root.folders = root.folders, set()
         whole = b"" in folders
         try:
-            if whole and root.trouble and self._observers.alive(root.id):
-                await asyncio.to_thread(self._watch, root)
+            if whole and root.trouble and await self._judge.what_is_wrong(root):
+                await self._judge.watch(root)
             for below in [b""] if whole else sorted(folders):
                 await self._scanner.scan(root, below, None)
             if whole:
@@ -258,7 +229,7 @@ class Roots:
                 )
                 root.due_scan = time.monotonic() + every
                 self._observers.refresh(root.id)  # folders that could not be watched, or were mounted, since
-                if self._observers.alive(root.id) is None:
+                if await self._judge.what_is_wrong(root) is None:
                     root.trouble = ""
         finally:
             self._wake()
@@ -269,13 +240,14 @@ class Roots:
         known = next((each for each in self._roots.values() if each.path == top), None)
         root = known or await self._take_on(top, "poll")
         began = time.monotonic()
-        if not await self._judge(root):
+        if not await self._judge.is_itself(root):
             raise RootError(f"{names.readable(path)}: {root.suspended}")
         before = await self._in_store(self._engine.store.count_entries, root.id)
         state = await self._scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
         await self._recovery.settle(root.id, scanned=True)
+        root.compared = True
         root.due_scan = float("inf")
         after = await self._in_store(self._engine.store.count_entries, root.id)
         return {
@@ -294,17 +266,6 @@ class Roots:
             if path.startswith(row.path.rstrip(b"/") + b"/"):
                 return row.path, path[len(row.path.rstrip(b"/")) + 1 :]
         return path, b""
-
-
-def _health(root: WatchedRoot, sample: Sequence[bytes]) -> roots.Health:
-    """Judge a root; one that a scan has doubted is itself again when most of what it missed is there. Blocking."""
-    health = roots.judge(root.path, root.identity, sample, vouched=root.vouched)
-    if health.ok and root.doubted and not root.vouched:
-        wanted = root.missed or sample
-        if sum(os.path.lexists(path) for path in wanted) < len(wanted) * roots.MOST:
-            return roots.Health(root.suspended or DOUBT, root.identity)
-    root.doubted = root.doubted and not health.ok
-    return health
 
 
 def identity_of(row: Any) -> roots.RootIdentity | None:

@@ -6,63 +6,29 @@ The walk and the comparison run in a thread (`scans`); here stands when their re
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from watcher.rules import names
-from watcher.service import counting, scans
+from watcher.service import counting, patience, scans
+from watcher.service.judging import DOUBT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from watcher.service.engine import Engine
     from watcher.service.intake import Intake, Sighting, Taken
-    from watcher.watch import roots
+    from watcher.service.judging import Judge, WatchedRoot
 
 log = structlog.get_logger("watcher")
 
 NAMED_AT_MOST = 5
 """So many new files of a batch are logged by name; more are counted."""
-DOUBT = "files are gone at once"
 GONE_AT_ONCE_MIN = 20
 """Fewer gone files than this are never suspicious, however small the library."""
 ASKED_FOR = 20
 """So many of them at most are asked for until the root is believed again."""
-
-
-@dataclass(slots=True)
-class WatchedRoot:
-    """One watched root, as its keeper knows it."""
-
-    id: int
-    path: bytes
-    mode: str
-    identity: roots.RootIdentity | None = None
-    """What it was last recognised by."""
-    devices: frozenset[int] = frozenset()
-    """Its device number, and the one it had before it was last recognised under a new one."""
-    empty: bool = False
-    """It was empty when it was last found to be itself."""
-    suspended: str | None = None
-    """Why nothing is concluded about its files; also before the first look."""
-    was_suspended: bool = False
-    """The database says so too."""
-    due_scan: float = 0.0
-    """When the next whole scan is due, on the monotonic clock."""
-    folders: set[bytes] = field(default_factory=set)
-    """What is to be scanned before that; b"" is everything."""
-    task: asyncio.Task[None] | None = None
-    vouched: bool = False
-    """A person says that it is right as it is."""
-    doubted: bool = False
-    """A scan missed so many files that it is suspended until they are back or a person vouches for it."""
-    missed: list[bytes] = field(default_factory=list)
-    """Some of those files: by them, not by those that stood all the time, it is recognised. Unknown after a restart."""
-    trouble: str = ""
-    compared: bool = False
-    """A whole scan has ended since the start."""
 
 
 class Scanner:
@@ -73,9 +39,7 @@ class Scanner:
         engine: Engine,
         intake: Intake,
         in_store: Callable[..., Awaitable[Any]],
-        *,
-        judge: Callable[[WatchedRoot], Awaitable[bool]],
-        suspend: Callable[[WatchedRoot, str], Awaitable[None]],
+        judge: Judge,
         closing: Callable[[], bool],
     ) -> None:
         self._engine = engine
@@ -84,14 +48,13 @@ class Scanner:
         self._intake = intake
         self._in_store = in_store
         self._judge = judge
-        self._suspend = suspend
         self._closing = closing
 
     async def scan(
         self, root: WatchedRoot, below: bytes, on_progress: Callable[[int], None] | None
     ) -> scans.Scan | None:
         """Scan a root below a folder; None when the root was not itself, and nothing is concluded."""
-        if not await self._judge(root):
+        if not await self._judge.is_itself(root):
             return None
         state = scans.Scan(root.id, root.path, below, root.devices)
         loop = asyncio.get_running_loop()
@@ -102,7 +65,7 @@ class Scanner:
 
         teller = loop.create_task(_tell(state, on_progress)) if on_progress is not None else None
         try:
-            await asyncio.to_thread(
+            await patience.ask(
                 scans.run,
                 state,
                 self._engine.store.path,
@@ -123,7 +86,7 @@ class Scanner:
         for folder in state.unmounted:
             path = names.readable(b"/".join(filter(None, (root.path, folder))))
             log.warning("disk not mounted", path=path, reason="its files were on a disk of their own")
-        if not state.stopped and await self._judge(root):
+        if not state.stopped and await self._judge.is_itself(root):
             await self._conclude(root, state, whole=not below)
         return state
 
@@ -140,7 +103,7 @@ class Scanner:
         if state.gone_files > GONE_AT_ONCE_MIN and share > self._config.gone_at_once_percent and not vouched:
             root.doubted = True
             root.missed = _some_of(root, state.gone)
-            await self._suspend(
+            await self._judge.suspend(
                 root,
                 f"{state.gone_files} of {state.known} {DOUBT}; if that is right: watcher release {names.readable(root.path)}",
             )

@@ -7,6 +7,7 @@ switched off every night has its backups too. Maintenance follows each. Both run
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from watcher.errors import StoreError
+from watcher.service import patience
 from watcher.service.roots import identity_of
 from watcher.store import backup
 from watcher.watch import mounts, roots
@@ -177,8 +179,13 @@ class Upkeep:
         """Give the roots about whose files something may be concluded now: what is gone from others may be back."""
         found = []
         for row in await self._in_store(self._store.roots):
+            if row.suspended_because is not None:
+                continue
             sample = await self._in_store(self._store.sample_paths, row.id)
-            health = await asyncio.to_thread(roots.judge, row.path, identity_of(row), sample)
-            if row.suspended_because is None and health.ok:
-                found.append(row.id)
+            with contextlib.suppress(TimeoutError):  # of a disk that does not answer nothing is concluded either
+                judged = patience.within(
+                    self._config.answer_within_sec, roots.judge, row.path, identity_of(row), sample
+                )
+                if (await judged).ok:
+                    found.append(row.id)
         return found

@@ -89,6 +89,7 @@ class Folder(Base):
 
     if TYPE_CHECKING:
         id: Any
+        root_id: Any
 
     root = ForeignKeyField(Root, backref="folders")
     path = BytesField()
