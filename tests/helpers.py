@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import pytest
 
 from watcher.config import StateConfig
 from watcher.rules.signature import Signature
@@ -82,3 +86,17 @@ def make_files(root: Path, tree: dict[str, bytes]) -> None:
     for name, content in tree.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int):
+    """Mount a disk of this size on a new folder, for as long as it is used; skips the test where that is not allowed."""
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("only root may mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

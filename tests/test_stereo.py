@@ -6,11 +6,11 @@ import os
 import stat
 import subprocess
 import types
-from contextlib import contextmanager
 
 import films
 import pytest
 from films import Audio
+from helpers import small_disk
 
 from watcher.errors import ConversionFailed
 from watcher.media import probe, stereo, tools
@@ -299,19 +299,6 @@ async def test_a_film_cut_off_while_it_is_converted_is_refused_or_proved_never_h
         await stereo.make(await tools.find_tools(), done.film, done.temp, done.before, before, stereo.StereoSettings())
     assert failed.value.reason == "ffmpeg_failed"
     assert os.listdir(tmp_path) == ["film.mp4"]
-
-
-@contextmanager
-def small_disk(folder, kilobytes):
-    folder.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("only root may mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4"])

@@ -70,12 +70,13 @@ class Children:
                 _signal(process, signal.SIGCONT)
 
     def end(self) -> None:
-        """End them all: SIGTERM, and SIGCONT, without which a stopped one would not hear it."""
-        with self._lock:
-            self._stopped = False
-            for process in self._known:
-                _signal(process, signal.SIGTERM)
-                _signal(process, signal.SIGCONT)
+        """End them all: SIGTERM, and SIGCONT, without which a stopped one would not hear it.
+
+        Takes no lock: a signal handler calls it before it raises, since the job forgets its child on its way out.
+        """
+        for process in tuple(self._known):
+            _signal(process, signal.SIGTERM)
+            _signal(process, signal.SIGCONT)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

@@ -133,6 +133,8 @@ class _Job:
     pauses: PauseManager | None
 
     def calls(self, *args: Any, **kwargs: Any) -> Calls:
+        if self._takes_manager and _MANAGER not in self.signature.bind_partial(*args, **kwargs).arguments:
+            kwargs[_MANAGER] = None  # given later, and perhaps without a default
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         files = _listed(bound.arguments[FILES])
@@ -167,7 +169,7 @@ class _Job:
                     continue
                 manager.update_step(path, 100 * number / len(files))
                 operation = self._operation(bound, file)
-                if _MANAGER in self.signature.parameters:
+                if self._takes_manager:
                     results[file] = yield from self._one(bound, operation, [file])
                 else:
                     results[file] = yield self._call(bound, [file], None)
@@ -175,6 +177,10 @@ class _Job:
                 manager.update_step(path, 100 * (number + 1) / len(files), {FILES: {**done, path: entry}})
                 UniversalStateManager(operation, state_dir=self.state_dir, pauses=self.pauses).cleanup_state()
         return results
+
+    @property
+    def _takes_manager(self) -> bool:
+        return _MANAGER in self.signature.parameters
 
     def _open(self, bound: inspect.BoundArguments, operation: TranscodeOperation) -> StateAwareOperation:
         resume = self.resume or bool(_values(bound).get("resume"))
@@ -185,7 +191,7 @@ class _Job:
     ) -> inspect.BoundArguments:
         call = inspect.BoundArguments(self.signature, OrderedDict(bound.arguments))
         call.arguments[FILES] = files
-        if _MANAGER in self.signature.parameters:
+        if self._takes_manager:
             call.arguments[_MANAGER] = manager
         return call
 

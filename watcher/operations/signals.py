@@ -42,7 +42,11 @@ class Ears:
         self._covers = 0
         self._struck = False
         """A signal came while covered."""
+        self._asked = False
+        """The terminal asked for the pause, and not a program."""
         self._wake = -1
+        self._closing = threading.Lock()
+        """Held by other threads that write to `_wake`: closed, its number may be another file's. Never by the handler."""
         self._pid = 0
         self._before: dict[signal.Signals, Any] = {}
         self._thread: threading.Thread | None = None
@@ -79,12 +83,16 @@ class Ears:
             number, old = self._before.popitem()
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, old)
-        wake, self._wake, self._struck = self._wake, -1, False
+        with self._closing:
+            wake, self._wake, self._struck = self._wake, -1, False
         if self._thread is not None:
             os.eventfd_write(wake, _END)
             self._thread.join()
             self._thread = None
         os.close(wake)
+        if self._asked:  # nobody is left who could answer
+            self._asked = False
+            self._wishes.resume()
 
     @contextlib.contextmanager
     def covered(self) -> Iterator[None]:
@@ -102,9 +110,10 @@ class Ears:
                 raise SystemExit(self._wishes.leaving)
 
     def wake(self) -> None:
-        """Let the listening thread look at the wishes again."""
-        with contextlib.suppress(OSError):  # nobody listens
-            os.eventfd_write(self._wake, 1)
+        """Let the listening thread look at the wishes again; nothing when nobody listens."""
+        with self._closing:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         code, wishes = 128 + number, self._wishes
@@ -112,13 +121,15 @@ class Ears:
             raise SystemExit(code)
         first = number == signal.SIGINT and not wishes.is_paused and wishes.leaving is None
         if first and _who_answers() is not None:
+            self._asked = True
             wishes.note(leaving=None)
-            self.wake()
+            os.eventfd_write(self._wake, 1)
             return
         wishes.note(leaving=code)
-        self.wake()
+        os.eventfd_write(self._wake, 1)
         if first and not wishes.children:
             return
+        wishes.children.end()
         if self._covers:
             self._struck = True
         else:
@@ -144,8 +155,6 @@ class Ears:
                 if not asked:
                     _say("paused: Enter goes on, Ctrl-C saves and leaves")
                 asked = True
-        if asked and self._wishes.leaving is None:  # the jobs ended before they came to a pause point
-            self._wishes.resume()
 
     def _take_answer(self, terminal: int) -> None:
         try:
