@@ -19,12 +19,12 @@ LEGAL = {
     P.NEW: {
         "has_stereo", "converted", "conversion_failed", "ignored", "waits_for_pair", "is_duplicate", "content_changed",
     },
-    P.SKIPPED_HAS_EN2: {"group_finished", "content_changed"},
+    P.SKIPPED_HAS_EN2: {"group_finished", "reconsidered", "content_changed"},
     P.CONVERTED: {"waits_for_pair", "group_finished", "content_changed"},
     P.CONVERT_FAILED: {"retry", "ignored", "content_changed"},
     P.GROUP_PENDING_PAIR: {"pair_lost", "group_finished", "content_changed"},
     P.GROUP_PROCESSED: {"content_changed"},
-    P.IGNORED: {"group_finished", "content_changed"},
+    P.IGNORED: {"group_finished", "reconsidered", "content_changed"},
     P.DUPLICATE: {"becomes_original", "content_changed"},
 }  # fmt: skip
 

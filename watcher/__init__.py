@@ -3,9 +3,9 @@
 The map, top to bottom; imports only go down:
 
     cli            words to calls
-    service/       the running thing: manager (the loop), roots and scans, hints, intake, dispatch, engine (the one
-                   place that changes a status), conversions and landing, jobs, executor, work, wishes, upkeep, metrics, counting, openmetrics,
-                   log, notify
+    service/       the running thing: manager (the loop), roots, judging and scans, patience, hints, intake, dispatch,
+                   engine (the one place that changes a status), checks, conversions and landing, second_thoughts, jobs,
+                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, reference, integrity, stereo, proof, replace
     store/         the database: models, migrations, connection, backup, rescue, care, store, reports
     watch/         the file system: roots, observers, scan, writers

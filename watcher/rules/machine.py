@@ -50,6 +50,7 @@ PROCESSED_MOVES: _Rows = [
     ("group_finished", (P.SKIPPED_HAS_EN2, P.CONVERTED, P.GROUP_PENDING_PAIR, P.IGNORED), P.GROUP_PROCESSED),
     ("is_duplicate", (P.NEW,), P.DUPLICATE),
     ("becomes_original", (P.DUPLICATE,), P.NEW),
+    ("reconsidered", (P.SKIPPED_HAS_EN2, P.IGNORED), P.NEW),
     ("content_changed", tuple(P), P.NEW),
 ]
 

@@ -22,6 +22,7 @@ from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
     from watcher.config import StateConfig
+    from watcher.config.model import AudioSettings
     from watcher.service.engine import Engine
     from watcher.service.jobs import Failed
     from watcher.store.models import FileEntry
@@ -31,9 +32,14 @@ _MACHINE_TROUBLE = frozenset(
     {"no_space", "read_only", "permission", "io_error", "source_changed", "tool_missing", "killed", "out_of_memory"}
 )
 # A film that cannot be converted without loss will not be able to until it changes.
-_REFUSALS = frozenset(
+REFUSALS = frozenset(
     {"unsupported_streams", "sidecar_exists", "target_exists", "name_too_long", "attributes_lost", "no_links"}
 )
+
+
+def rules_of(settings: AudioSettings) -> audio.AudioRules:
+    """Give the rules that these settings make."""
+    return audio.AudioRules(settings.languages, untagged_is_english=settings.untagged_is_english)
 
 
 class Conversions:
@@ -44,7 +50,7 @@ class Conversions:
         self._store = engine.store
         config: StateConfig = engine.config
         self._config = config
-        self._rules = audio.AudioRules(config.audio.languages, untagged_is_english=config.audio.untagged_is_english)
+        self._rules = rules_of(config.audio)
 
     def begin(self, entry: FileEntry, *, may_start: bool = True) -> JobSpec | None:
         """Decide about one film; gives the job when a track is to be made and `may_start`, else leaves it due."""
@@ -220,7 +226,7 @@ class Conversions:
             outcome.spec.signature
         ):
             return
-        if outcome.reason in _REFUSALS:
+        if outcome.reason in REFUSALS:
             self._refuse(entry, outcome.reason, outcome.detail)
             return
         self._store.put_finding(entry.id, proof={"failed": outcome.reason, "detail": outcome.detail})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from watcher.rules import names
-from watcher.service import landing
+from watcher.service import landing, second_thoughts
 from watcher.service.dispatch import EXCLUDED
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Recovery:
         """Give back the checks, take note of the conversions, reconsider what the settings excluded; before any job runs."""
         await self._in_store(self._checks.recover)
         await self._in_store(self._engine.store.reconsider, EXCLUDED, self._engine.now_ms())
+        await self._in_store(second_thoughts.reconsider, self._engine)
         self._orphans = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
 
     def adopt(self, attempt_id: str) -> None:

@@ -258,4 +258,14 @@ class Request(Base):
         table_name = "request"
 
 
-MODELS = (Root, Folder, GroupEntry, FileEntry, Finding, Journal, Attempt, Request)
+class Memo(Base):
+    """What is remembered from one start to the next."""
+
+    key = TextField(primary_key=True)
+    value = TextField()
+
+    class Meta:
+        table_name = "memo"
+
+
+MODELS = (Root, Folder, GroupEntry, FileEntry, Finding, Journal, Attempt, Request, Memo)

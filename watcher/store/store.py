@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import LostRace
+from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.store import connection, reports
 from watcher.store.care import Care
 from watcher.store.models import (
@@ -124,6 +125,19 @@ class StateStore(RootRows, WorkRows, Care):
         assert not changes.keys() & {"integrity_status", "processed_status"}  # noqa: S101 - a status changes by record_move
         self.run(FileEntry.update(**changes).where(FileEntry.id == entry.id))
         _set(entry, changes)
+
+    def resting(self, after_id: int, limit: int) -> list[FileEntry]:
+        """Give whole films about whose sound a decision stands, or a refusal, by id from `after_id` on."""
+        decided = FileEntry.processed_status.in_(
+            [ProcessedStatus.IGNORED, ProcessedStatus.SKIPPED_HAS_EN2, ProcessedStatus.CONVERT_FAILED]
+        )
+        query = self.entry_query().where(
+            FileEntry.id > after_id,
+            FileEntry.integrity_status == IntegrityStatus.COMPLETE,
+            FileEntry.missing_since_ms.is_null(),
+            decided,
+        )
+        return list(self.run(query.order_by(FileEntry.id).limit(limit)))
 
     def reconsider(self, waits_for: str, at_ms: int) -> None:
         """Have the entries that wait for this looked at again at a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from watcher.store.models import Attempt, FileEntry, Finding, Folder, Request, Root
+from watcher.store.models import Attempt, FileEntry, Finding, Folder, Memo, Request, Root
 from watcher.store.session import Session
 
 
@@ -59,6 +59,15 @@ class WorkRows(Session):
     def attempts(self) -> list[Attempt]:
         """Give all attempts, the oldest first."""
         return list(self.run(Attempt.select().order_by(Attempt.started_at_ms)))
+
+    def memo(self, key: str) -> str | None:
+        """Give what was remembered under a key."""
+        found = self.run(Memo.select().where(Memo.key == key))
+        return found[0].value if found else None
+
+    def put_memo(self, key: str, value: str) -> None:
+        """Remember a value in place of the one before."""
+        self.run(Memo.replace(key=key, value=value))
 
     def requests(self) -> list[Request]:
         """Give the wishes not yet read, in the order they were made."""
