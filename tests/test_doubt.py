@@ -7,7 +7,11 @@ import shutil
 import pytest
 
 from watcher.rules import names
+from watcher.rules.statuses import IntegrityStatus as I
+from watcher.rules.statuses import Mode, Reason
+from watcher.rules.verdict import Verdict
 from watcher.service.conversions import Conversions
+from watcher.service.jobs import Checked
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
 from watcher.watch.observers import Observers
@@ -71,3 +75,19 @@ async def test_a_person_vouches_for_a_doubted_root(bench, kept):
     await beat(kept)
     assert suspended(bench) is None
     assert bench.entry("big/1.mkv").missing_since_ms is not None
+
+
+async def test_nothing_is_believed_against_a_film_whose_folder_was_pulled_away(bench, kept):
+    """What stands against it is trouble of the machine; what speaks for it was read from it and stays."""
+    await kept._take_on(os.fsencode(bench.root), "poll")
+    await beat(kept)
+    with bench.engine.turn():
+        spec = bench.checks.begin(bench.entry("big/1.mkv"), "test")
+    cut = Checked(spec, Verdict(I.INCOMPLETE, Mode.FULL, Reason.DAMAGED, evidence=("decode: no such file",)), None)
+    assert await kept.believed(cut) is cut
+    bench.root.rename(bench.root.with_name("elsewhere"))
+    verdict = (await kept.believed(cut)).verdict
+    assert (verdict.status, verdict.reason) == (I.ERROR, Reason.ROOT_SUSPENDED)
+    assert verdict.evidence == (f"folder: {bench.root} is not there", "decode: no such file")
+    whole = Checked(spec, Verdict(I.COMPLETE, Mode.FULL), None)
+    assert await kept.believed(whole) is whole

@@ -275,7 +275,7 @@ class StateManager:
             elif outcome.spec.temp is not None and isinstance(outcome, Failed | Cancelled):
                 await self._landing.ended(outcome)
             elif isinstance(outcome, Checked):
-                await self.in_store(self._in_turn, self._checked, outcome)
+                await self.in_store(self._in_turn, self._checked, await self._roots.believed(outcome))
             else:
                 await self.in_store(self._in_turn, self._conversions.void, outcome.spec.attempt_id)
 

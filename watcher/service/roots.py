@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from watcher.errors import RootError
 from watcher.rules import names
+from watcher.rules.statuses import IntegrityStatus, Reason
 from watcher.service import hints, patience
 from watcher.service.judging import DOUBT, SILENT, Judge, WatchedRoot
 from watcher.service.scanner import Scanner
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from watcher.rules.debounce import DueHint
     from watcher.service.engine import Engine
     from watcher.service.intake import Intake
+    from watcher.service.jobs import Checked
     from watcher.service.recovery import Recovery
     from watcher.watch.observers import Observers
 
@@ -155,6 +158,22 @@ class Roots:
         if found is not None:
             root.folders |= found.scans
             await self._scanner.take(root, found.sightings, whole=False)
+
+    async def believed(self, outcome: Checked) -> Checked:
+        """Give what may be believed of a check: nothing against a file whose root is not itself now."""
+        entry = await self._in_store(self._engine.store.entry, outcome.spec.entry_id)
+        root = self._roots.get(entry.folder.root_id) if entry is not None else None
+        whole = outcome.verdict.status is IntegrityStatus.COMPLETE
+        if root is None or whole or await self._judge.is_itself(root):
+            return outcome
+        verdict = replace(
+            outcome.verdict,
+            status=IntegrityStatus.ERROR,
+            reason=Reason.ROOT_SUSPENDED,
+            score=0.0,
+            evidence=(f"folder: {root.suspended}", *outcome.verdict.evidence),
+        )
+        return replace(outcome, verdict=verdict, probe=None)
 
     # --- the beat
 
