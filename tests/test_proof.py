@@ -50,7 +50,7 @@ def result_json():
 
 
 BEFORE = Probe.from_dict(film_json())
-PLAN = remux.plan(BEFORE, Decision("make", "english_surround", "", source=1), b"/f/Film.mkv")
+PLAN = remux.plan(BEFORE, Decision("make", "english_surround", "", source=1), b"/f/Film.mkv", StereoSettings())
 HASHES = ["a", "b", "c"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from watcher.errors import ConversionFailed
-from watcher.media import downmix, remux
+from watcher.media import downmix, encoder, remux
 from watcher.media.downmix import StereoSettings
 from watcher.media.ffmpeg import Tools
 from watcher.media.probe import Probe
@@ -20,12 +20,12 @@ def film(*more, format_name=MKV, tags=None, chapters=()):
     return Probe(format_name, 60.0, 1000, tags or {}, (VIDEO, SURROUND, *more), chapters)
 
 
-def plan_of(probe, name=b"/films/Film.mkv"):
-    return remux.plan(probe, MAKE, name)
+def plan_of(probe, name=b"/films/Film.mkv", **settings):
+    return remux.plan(probe, MAKE, name, StereoSettings(**settings))
 
 
 def command_of(probe, name=b"/films/Film.mkv", covers=(), **settings):
-    plan = plan_of(probe, name)
+    plan = plan_of(probe, name, **settings)
     words = remux.command(TOOLS, name, b"/films/.tmp", probe, plan, StereoSettings(**settings), covers)
     return [word.decode() if isinstance(word, bytes) else word for word in words]
 
@@ -141,7 +141,9 @@ def test_inherited_tags_are_cleared_from_the_new_track():
 def test_the_new_track_bears_the_language_decided_on(format_name, brand, code):
     """Matroska stores the bibliographic code, MP4 the terminological one; the title is for people."""
     probe = film(format_name=format_name, tags={"major_brand": brand} if brand else {})
-    plan = remux.plan(probe, Decision("make", "german_surround", "", source=1, language="deu"), b"/f/Film.xxx")
+    plan = remux.plan(
+        probe, Decision("make", "german_surround", "", source=1, language="deu"), b"/f/Film.xxx", StereoSettings()
+    )
     assert (plan.language, plan.title) == (code, "German 2.0")
 
 
@@ -165,6 +167,49 @@ def test_sound_over_48_khz_is_brought_down():
     assert after(command_of(Probe(MKV, 1.0, 1, {}, (VIDEO, high))), "-ar:2") == ["48000"]
 
 
+@pytest.mark.parametrize(
+    ("codec", "rate", "told"),
+    [
+        ("aac", 44_100, []),
+        ("aac", 22_050, []),
+        ("aac", 192_000, ["48000"]),
+        ("ac3", 44_100, []),
+        ("ac3", 22_050, ["48000"]),
+        ("opus", 48_000, []),
+        ("opus", 44_100, ["48000"]),
+    ],
+)
+def test_a_codec_gets_a_sample_rate_that_it_knows(codec, rate, told):
+    """What it knows is left as it is."""
+    sound = Stream(1, "audio", "flac", "eng", channels=6, sample_rate=rate)
+    assert after(command_of(Probe(MKV, 1.0, 1, {}, (VIDEO, sound)), codec=codec), "-ar:2") == told
+
+
+@pytest.mark.parametrize(
+    ("format_name", "brand", "wanted", "given"),
+    [
+        (MKV, None, "opus", "opus"),
+        (MKV, None, "ac3", "ac3"),
+        (MP4, "isom", "ac3", "ac3"),
+        (MP4, "isom", "opus", "aac"),
+        (MP4, "qt  ", "opus", "aac"),
+        ("avi", None, "opus", "opus"),
+    ],
+)
+def test_a_container_gets_the_codec_wanted_or_aac(format_name, brand, wanted, given):
+    """Opus in MP4 is silence on televisions."""
+    probe = film(format_name=format_name, tags={"major_brand": brand} if brand else {})
+    assert plan_of(probe, codec=wanted).codec == given
+    assert encoder.codec_of("webm", wanted) == "opus"
+
+
+def test_the_new_track_may_go_first_among_the_sound():
+    """Pictures stay before it, and every other track keeps its order."""
+    plan = plan_of(film(Stream(2, "audio", "aac", "ger"), Stream(3, "subtitle", "ass")), position="first")
+    assert (plan.mapped, plan.made_at) == ((0, 1, 2, 3), 1)
+    assert plan.places() == ((0, 0), (1, 2), (2, 3), (3, 4))
+
+
 def test_names_are_arguments_with_a_protocol():
     """No name can be an option."""
     words = command_of(film(), b"-rf")
@@ -175,7 +220,7 @@ def test_names_are_arguments_with_a_protocol():
 def test_a_decision_without_a_source_is_refused():
     """Only a decision to make a track can be planned."""
     with pytest.raises(ConversionFailed, match="no_source"):
-        remux.plan(film(), Decision("ignored", "no_english", ""), b"/f/Film.mkv")
+        remux.plan(film(), Decision("ignored", "no_english", ""), b"/f/Film.mkv", StereoSettings())
 
 
 def weight(filter_text, channel):

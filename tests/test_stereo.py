@@ -5,9 +5,9 @@ import json
 import os
 import stat
 import subprocess
-import types
 
 import films
+import making
 import pytest
 from films import Audio
 from helpers import small_disk
@@ -30,18 +30,7 @@ def convert(ours, tmp_path):
     """Convert a film; gives what it was, what the result is, and the proof."""
 
     async def run(film, decision=None, **settings):
-        path = os.fsencode(film)
-        temp = os.fsencode(tmp_path / ".watcher-test.tmp")
-        before = await probe.probe(ours, path)
-        decision = decision or decide(before.streams, AudioRules(untagged_is_english=True))
-        assert decision.outcome == "make"
-        shares = []
-        proof = await stereo.make(
-            ours, path, temp, before, decision, stereo.StereoSettings(**settings), on_progress=shares.append
-        )
-        return types.SimpleNamespace(
-            film=path, temp=temp, before=before, after=await probe.probe(ours, temp), proof=proof, shares=shares
-        )
+        return await making.make(ours, film, tmp_path / ".watcher-test.tmp", decision, **settings)
 
     return run
 
@@ -216,7 +205,7 @@ async def test_other_containers_get_a_sidecar_with_picture_and_new_track(convert
     film = films.film(tmp_path / f"Some.Film.{container}")
     done = await convert(film)
     decision = decide(done.before.streams, AudioRules(untagged_is_english=True))
-    plan = stereo.plan(done.before, decision, done.film)
+    plan = stereo.plan(done.before, decision, done.film, stereo.StereoSettings())
     assert plan.target == os.fsencode(tmp_path / "Some.Film.stereo.mkv")
     assert [(s.kind, s.codec) for s in done.after.streams] == [
         ("video", done.before.streams[0].codec),

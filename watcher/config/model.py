@@ -69,8 +69,10 @@ class AudioSettings(_Table):
     languages: tuple[str, ...] = ("eng",)
     untagged_is_english: bool = False
     bitrate_kbps: Annotated[int, Field(ge=64, le=512)] = 192
+    codec: Literal["aac", "ac3", "opus"] = "aac"
     dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     default_track: bool = False
+    position: Literal["last", "first"] = "last"
     keep_original: bool = False
     mtime: Literal["keep", "now"] = "keep"
     lost_attributes: Literal["note", "refuse"] = "note"

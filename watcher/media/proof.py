@@ -123,7 +123,7 @@ def require_track(after: Probe, plan: Plan, settings: StereoSettings) -> None:
     made = streams[plan.made_at]
     wanted = {"default"} if settings.default_track or plan.sidecar else set()
     if (
-        (made.kind, made.codec, made.channels, made.language) != ("audio", "aac", 2, plan.language)
+        (made.kind, made.codec, made.channels, made.language) != ("audio", plan.codec, 2, plan.language)
         or made.title != plan.title
         or made.dispositions != wanted
     ):

@@ -3,7 +3,7 @@
 Pure: this module starts nothing and touches no disk. What the commands heed, and why:
 
     every stream is mapped by its number, in order   -map 0 fails on fonts from FFmpeg 7 on, and on unknown data
-    the new track follows the last sound track       so no player's "track 2" becomes another one
+    the new track follows the last sound track       so no player's "track 2" becomes another one; or goes first
     Matroska attachments come last                   FFmpeg writes nothing after them
     Matroska covers are taken out and attached again copied, they would become a picture track of one frame
     MP4's chapter text track is not mapped           the muxer writes its own: there would be two
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from watcher.errors import ConversionFailed
-from watcher.media import downmix, ffmpeg
+from watcher.media import downmix, encoder, ffmpeg
 from watcher.rules import audio, languages
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Plan:
     """Copied streams in the order of the result, the new track left out."""
     made_at: int
     """The new track's place in the result."""
+    codec: str = "aac"
+    """The new track's, by ffprobe's name."""
     covers: tuple[int, ...] = ()
     """Pictures taken out and attached again; they follow all else in the result."""
     left_out: tuple[int, ...] = ()
@@ -100,7 +102,7 @@ class Plan:
         return [s for s in result.streams if self.muxer == "matroska" or s.kind != "data"]
 
 
-def plan(probe: Probe, decision: Decision, film: bytes) -> Plan:
+def plan(probe: Probe, decision: Decision, film: bytes, settings: StereoSettings) -> Plan:
     """Decide where the new track goes.
 
     Matroska, MP4, M4V and MOV take it themselves. For every other container (AVI, WMV, FLV, WebM, TS, MPEG, ...) a
@@ -112,7 +114,7 @@ def plan(probe: Probe, decision: Decision, film: bytes) -> Plan:
     language = languages.known()[decision.language]
     muxer = _muxer(probe, film)
     if muxer is None:
-        return _sidecar(probe, decision.source, language, film)
+        return _sidecar(probe, decision.source, language, film, settings)
     streams = _refuse_loss(probe, muxer)
     covers = [s.index for s in streams if "attached_pic" in s.dispositions]
     attachments = [s.index for s in streams if s.kind == "attachment"]
@@ -126,10 +128,16 @@ def plan(probe: Probe, decision: Decision, film: bytes) -> Plan:
         title=language.made_title,
         language=language.bibliographic if muxer == "matroska" else language.code,
         mapped=(*(s.index for s in tracks), *attachments, *(() if attached_anew else covers)),
-        made_at=1 + max(at for at, s in enumerate(tracks) if s.kind == "audio"),
+        made_at=_place(tracks, settings),
+        codec=encoder.codec_of(muxer, settings.codec),
         covers=tuple(covers) if attached_anew else (),
         left_out=tuple(sorted(gone)),
     )
+
+
+def _place(tracks: Sequence[Stream], settings: StereoSettings) -> int:
+    sound = [at for at, track in enumerate(tracks) if track.kind == "audio"]
+    return sound[0] if settings.position == "first" else sound[-1] + 1
 
 
 def _muxer(probe: Probe, film: bytes) -> Literal["matroska", "mp4", "mov"] | None:
@@ -162,7 +170,7 @@ def _is_chapter_track(stream: Stream, probe: Probe) -> bool:
     return is_text and bool(probe.chapters) and count in (None, str(len(probe.chapters)))
 
 
-def _sidecar(probe: Probe, source: int, language: Language, film: bytes) -> Plan:
+def _sidecar(probe: Probe, source: int, language: Language, film: bytes, settings: StereoSettings) -> Plan:
     folder, name = os.path.split(film)
     stem = os.path.splitext(name)[0]
     if len(stem) + len(_SIDECAR_SUFFIX) > NAME_LIMIT_BYTES:
@@ -178,6 +186,7 @@ def _sidecar(probe: Probe, source: int, language: Language, film: bytes) -> Plan
         language=language.bibliographic,
         mapped=mapped,
         made_at=len(pictures),
+        codec=encoder.codec_of("matroska", settings.codec),
         left_out=tuple(s.index for s in probe.streams if s.index not in mapped),
         sidecar=True,
     )
@@ -276,18 +285,10 @@ def _new_track(source: Stream, plan: Plan, settings: StereoSettings) -> list[Arg
     if plan.muxer != "matroska":
         tags["handler_name"] = plan.title  # where players look for a track's name in MP4
     words: list[Argument] = [
-        *(
-            f"-c:{at}",
-            "aac",
-            f"-b:{at}",
-            f"{settings.bitrate_kbps}k",
-            f"-filter:{at}",
-            downmix.downmix(source, settings),
-        ),
+        *(word for key, value in encoder.options(plan.codec, source, settings) for word in (f"-{key}:{at}", value)),
+        *(f"-filter:{at}", downmix.downmix(source, settings)),
         *(f"-disposition:{at}", "default" if settings.default_track or plan.sidecar else "0"),
     ]
-    if source.sample_rate > 48_000:
-        words += [f"-ar:{at}", "48000"]
     for key, value in tags.items():
         words += [f"-metadata:s:{at}", f"{key}={value}"]
     return words

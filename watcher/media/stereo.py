@@ -65,7 +65,9 @@ async def make(
     `io_error`, `timeout`, `stalled`, `killed` (of the machine); `unsupported_streams`, `ffmpeg_failed`, `silent`,
     `wrong_length`, `proof_failed` (of the film). ToolMissing when FFmpeg cannot be started. No file is left then.
     """
-    work = _Making(tools, source, target_temp, probe, remux.plan(probe, decision, source), settings, on_progress)
+    work = _Making(
+        tools, source, target_temp, probe, remux.plan(probe, decision, source, settings), settings, on_progress
+    )
     with _removed_on_failure(target_temp):
         return await work.run()
 
@@ -189,6 +191,7 @@ class _Making:
         return {
             "stream": self._plan.made_at,
             "from": self._plan.made_from,
+            "codec": made.codec,
             "filter": downmix.downmix(source, self._settings),
             "seconds": round(seconds, 3),
             "mean_db": measured.get("mean_volume"),

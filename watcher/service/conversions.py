@@ -17,7 +17,7 @@ from watcher.rules import audio, groups, names
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service.engine import LEASE_MARGIN_SEC
-from watcher.service.jobs import JobSpec, new_attempt_id
+from watcher.service.jobs import JobSpec, new_attempt_id, stereo_settings
 from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Conversions:
 
     def _start(self, entry: FileEntry, probe: Probe, decision: audio.Decision) -> JobSpec | None:
         try:
-            plan = stereo.plan(probe, decision, entry.path)
+            plan = stereo.plan(probe, decision, entry.path, stereo_settings(self._config.audio))
             in_place = plan.target == entry.path
             removes_film = not in_place and not plan.sidecar
             if removes_film and os.path.lexists(plan.target):

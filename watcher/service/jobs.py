@@ -7,10 +7,13 @@ connection or an object of the service. An outcome counts only for the attempt i
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from watcher.media.stereo import StereoSettings
+
 if TYPE_CHECKING:
+    from watcher.config.model import AudioSettings
     from watcher.rules.signature import Signature
     from watcher.rules.statuses import Mode
     from watcher.rules.verdict import Verdict
@@ -83,6 +86,11 @@ class Cancelled:
 
 
 Outcome = Checked | Made | Failed | Cancelled
+
+
+def stereo_settings(audio: AudioSettings) -> StereoSettings:
+    """Give what a conversion is to heed: each of its settings is one of the same name in [audio]."""
+    return StereoSettings(**{field.name: getattr(audio, field.name) for field in fields(StereoSettings)})
 
 
 def new_attempt_id() -> str:

@@ -18,7 +18,7 @@ from watcher.rules import audio, names
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 from watcher.service import landing
-from watcher.service.jobs import Checked, Failed, Made
+from watcher.service.jobs import Checked, Failed, Made, stereo_settings
 from watcher.watch import scan
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ class Worker:
 
     async def _convert(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
         assert spec.probe is not None and spec.decision is not None and spec.temp is not None  # noqa: S101, PT018
-        settings = self._config.audio
         film = Probe.from_dict(spec.probe)
         try:
             await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config))
@@ -87,12 +86,7 @@ class Worker:
                     spec.temp,
                     film,
                     audio.Decision.from_dict(spec.decision),
-                    stereo.StereoSettings(
-                        bitrate_kbps=settings.bitrate_kbps,
-                        dialogue_boost_db=settings.dialogue_boost_db,
-                        threads=settings.threads,
-                        default_track=settings.default_track,
-                    ),
+                    stereo_settings(self._config.audio),
                     on_progress=report,
                 )
         except ConversionFailed as error:
