@@ -32,6 +32,15 @@ def bench_on():
         bench.store.close()
 
 
+@pytest.fixture
+def may_not():
+    """What may not be read cannot be read, even where the tests run as root."""
+    from mortal import mortal
+
+    with mortal():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_log():
     """Take back how a test set the log up: its stream is closed with the test."""

@@ -337,7 +337,7 @@ def test_too_few_descriptors_are_said_not_raised(watched):
     assert watched.observers.alive(1) is None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+@pytest.mark.usefixtures("may_not")
 def test_an_unreadable_folder_is_said_and_the_others_are_watched(watched):
     os.makedirs(watched.path(b"closed"))
     os.chmod(watched.path(b"closed"), 0)

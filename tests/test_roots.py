@@ -91,7 +91,7 @@ def test_a_look_tells_what_stands_there(tmp_path):
     assert look(os.fsencode(tmp_path / "file")).condition is Condition.NOT_A_FOLDER
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+@pytest.mark.usefixtures("may_not")
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
 def test_a_folder_that_cannot_be_listed_or_searched_is_unreadable(tmp_path, mode):
     (tmp_path / "films").mkdir()

@@ -122,7 +122,7 @@ def test_a_folder_that_is_one_of_its_own_ancestors_is_not_entered(tree):
         os.close(descriptor)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+@pytest.mark.usefixtures("may_not")
 def test_an_unreadable_folder_is_given_with_its_error_and_the_rest_is_walked(tree):
     root = tree("a/Film.mkv", "closed/Film.mkv", "listed/Film.mkv")
     os.chmod(root + b"/closed", 0o000)

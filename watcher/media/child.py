@@ -57,6 +57,8 @@ class Child:
         """Done when the process has ended; its number stays ours until `reap`, so a late signal hits nobody else."""
         self.returncode = -signal.SIGKILL
         self.cpu_sec = 0.0
+        self.peak_bytes = 0
+        """The most memory it held at once."""
         program = os.fsdecode(argv[0])
         if shutil.which(program) is None:  # asked here, since the wrapper would start and fail without a word for it
             raise ToolMissing(f"{program} is not there or may not be started")
@@ -101,11 +103,12 @@ class Child:
             os.killpg(self._popen.pid, number)
 
     def reap(self) -> None:
-        """Take the ended process from the kernel: sets `returncode` and `cpu_sec`."""
+        """Take the ended process from the kernel: sets `returncode`, `cpu_sec` and `peak_bytes`."""
         self.signal_group(signal.SIGKILL)  # what a wrapper script may have left running in its group
         _, status, usage = os.wait4(self._popen.pid, 0)
         self._popen.returncode = self.returncode = os.waitstatus_to_exitcode(status)
         self.cpu_sec = usage.ru_utime + usage.ru_stime
+        self.peak_bytes = usage.ru_maxrss * 1024
 
     async def pump_stdout(self, output: Output) -> None:
         """Hand standard output on until its end."""

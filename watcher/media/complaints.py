@@ -32,6 +32,7 @@ BENIGN: Final = (
     ),
     Harmless(r"Error parsing Opus packet header", "FFmpeg 8.0 at the end of every Opus track in Matroska", at_most=2),
     Harmless(r"PPS changed between slices", "FFmpeg 8 about an HEVC stream that is not shown"),
+    Harmless(r"exceeds specified max pixel count", "our own limit, about a picture that is not decoded for it"),
     Harmless(r"Last message repeated", "says nothing by itself"),
     Harmless(
         r"Incorrect BOM value|Error reading .* frame, skipped|Attached picture", "a tag or its picture, not the film"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from watcher.errors import ToolMissing
 from watcher.media import ffmpeg
 from watcher.media.complaints import Listener
 
@@ -91,11 +92,13 @@ def command(
     skip = ("-skip_frame:v", "nokey") if may_skip else ()
     part = ("-ss", f"{window.start_sec:.3f}", "-t", f"{window.length_sec:.3f}") if window else ()
     decoded = [f"0:{stream.index}" for stream in (*chosen.video, *chosen.audio)]
-    copied = [f"0:{stream.index}" for stream in chosen.unverified]
+    # FFmpeg does not copy a picture whose size our own limit keeps it from learning.
+    may_copy = [s for s in chosen.unverified if not decoded or _pixels(s) <= ffmpeg.MAX_PIXELS]
+    copied = [f"0:{stream.index}" for stream in may_copy]
     # passthrough and -1 keep the null muxer from inventing time stamps and complaining about them.
     timing = ("-fps_mode", "passthrough", "-enc_time_base", "-1") if decoded else ()
     return [
-        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, *ffmpeg.SAFE_DECODE),
+        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE)),
         *("-threads", str(threads), *crc, *skip, *part, "-i", ffmpeg.source(path)),
         *_output(decoded, timing),
         *_output(copied, ("-c", "copy")),
@@ -121,7 +124,7 @@ async def run_pass(
     key_frames: bool = False,
     on_progress: Callable[[float], None] | None = None,
 ) -> Finished:
-    """Decode once. The result's lines are those that may say something about the film; `on_progress` gets seconds."""
+    """Decode once. Raises ToolMissing. The result's lines are those that may say something about the film; `on_progress` gets seconds."""
     listener = Listener(chosen.codecs, container, after_seek=window is not None and window.start_sec > 0)
 
     def moved(progress: Progress) -> None:
@@ -129,13 +132,18 @@ async def run_pass(
         if on_progress is not None and progress.out_time_sec is not None:
             on_progress(progress.out_time_sec)
 
-    return await ffmpeg.run(
+    finished = await ffmpeg.run(
         command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames),
         time_limit_sec=time_limit_sec,
         stall_limit_sec=stall_limit_sec,
         on_progress=moved,
         ignore_line=listener.ignores,
     )
+    if finished.ended != "exit" or finished.returncode or finished.reported_end:
+        return finished
+    if finished.progress is None:
+        raise ToolMissing(f"{tools.ffmpeg} ended well and reported nothing: it is not FFmpeg")
+    return replace(finished, ended="killed")  # it reported, but no end: some script hides what happened to it
 
 
 def nothing_came(finished: Finished) -> bool:

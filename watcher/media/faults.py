@@ -41,7 +41,13 @@ _WORDS: Final = (
     (re.compile(r"Read-only file system"), "read_only"),
     # "Operation not permitted" is not among them: it is -1, which many a decoder gives for damage.
     (re.compile(r"Permission denied"), "permission"),
-    (re.compile(r"Cannot allocate memory|pthread_create\(\) failed|failed to create (?:\w+ )?thread"), "out_of_memory"),
+    (
+        re.compile(
+            r"(?:Cannot|Could not) allocate memory|out of memory|Error allocating the decoder context"
+            r"|pthread_create\(\) failed|opening decoder .*Resource temporarily unavailable"
+        ),
+        "out_of_memory",
+    ),
     (re.compile(r"Unrecognized option|Option not found"), "tool_missing"),  # FFmpeg was replaced by an older one
     (
         re.compile(
@@ -80,6 +86,8 @@ def of(finished: Finished) -> Fault | None:
         for line in finished.stderr_lines:
             if pattern.search(line):
                 return Fault(word, line)
+    if finished.cramped and finished.stderr_lines:
+        return Fault("out_of_memory", f"it came near its limit of memory before it said: {finished.stderr_lines[0]}")
     return None
 
 

@@ -48,6 +48,10 @@ PROGRESS: Final = ("-progress", "pipe:1", "-stats_period", "1")
 MEMORY_LIMIT_BYTES: Final = 4 << 30
 """Address space of one child. 4K HEVC was seen to need 1 GB and 8K twice that; 4 GiB stop a runaway."""
 
+CRAMPED_SHARE: Final = 0.25
+"""Of the limit, held in memory by decoders whose next allocation failed: 0.3 to 0.5 were seen, since stacks and
+libraries count for the limit, too. An 8K film took a tenth of it."""
+
 GRACE_SEC: Final = 0.7
 """From SIGTERM to SIGKILL. FFmpeg was seen to leave within 0.1 to 0.5 s; what it still writes is thrown away."""
 _PIPES_SEC: Final = 10.0
@@ -93,6 +97,8 @@ class Finished:
     """Whether a line of stderr had the form that `level+` gives FFmpeg's lines, those taken out included."""
     reported_end: bool = False
     """Whether the last progress was an end; SIGTERM makes FFmpeg report one too."""
+    cramped: bool = False
+    """Whether it held so much memory that it may have met its limit: some decoders call that invalid data."""
 
 
 def source(path: bytes) -> bytes:
@@ -141,6 +147,7 @@ async def run(
         stdout_cut=output.stdout_cut,
         spoke=output.spoke,
         reported_end=output.reported_end,
+        cramped=memory_limit_bytes is not None and child.peak_bytes >= memory_limit_bytes * CRAMPED_SHARE,
     )
 
 
