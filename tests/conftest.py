@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import logging
+import os
 
 import pytest
 import structlog
@@ -48,3 +49,18 @@ def _own_log():
     yield
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
+
+
+@pytest.fixture
+def call(capsys):
+    """Run one command in this process: (exit code, standard output, standard error)."""
+
+    from watcher import cli
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as left:
+            cli.main([os.fsdecode(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return call

@@ -28,19 +28,6 @@ def clean_environment(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def call(capsys):
-    """Run one command in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            cli.main([os.fsdecode(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
-
-
-@pytest.fixture
 def library(bench):
     """Four files: one with its stereo track, one cut, one waiting, one with an odd name in a folder."""
     for name in ("good.mkv", "cut.mkv", "new.mkv", b"sub/" + ODD):

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import watcher
-from watcher.commands import checking, common, listing, running, settings, status, why, wishes
+from watcher.commands import checking, common, listing, operations, running, settings, status, why, wishes
 from watcher.config import EXIT_BAD_SETTINGS, load
 from watcher.errors import SettingsError, ToolError, WatcherError
 from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
@@ -195,6 +195,66 @@ def config_(as_json: Json = False, config: ConfigFile = None) -> None:
     Example: watcher config --config /etc/watcher/config.toml
     """
     _leave(settings.show(load(config), as_json=as_json))
+
+
+work = typer.Typer(no_args_is_help=True, help="Interrupted work of any script that keeps its state with this library.")
+app.add_typer(work, name="operations", epilog=EXIT_CODES)
+
+Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The folder of the films, or one of states.")]
+Below = Annotated[bool, typer.Option("--recursive", "-r", help="The folders below, too.")]
+StateOrFilm = Annotated[Path, typer.Argument(metavar="FILE", help="The state file, or the film.", show_default=False)]
+
+
+@work.command("list", epilog=EXIT_CODES)
+def operations_list(
+    folder: Folder = Path(),
+    recursive: Below = False,
+    kind: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only operations of this type.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List what was interrupted and can be resumed, and state files that are broken.
+
+    The columns of a pipe: path, type, percent, step, remark.
+
+    Example: watcher operations list -r /srv/films
+    """
+    _leave(operations.listing(folder, kind=kind, recursive=recursive, as_json=as_json))
+
+
+@work.command("show", epilog=EXIT_CODES)
+def operations_show(file: StateOrFilm, as_json: Json = False) -> None:
+    """Show all that is known of an operation: where it stands, what is done, what stopped it, which program it was.
+
+    Example: watcher operations show "Some Film.mkv"
+    """
+    _leave(operations.show(file, as_json=as_json))
+
+
+@work.command("resume", epilog=EXIT_CODES)
+def operations_resume(
+    file: StateOrFilm,
+    sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before running it.")] = False,
+) -> None:
+    """Run the program that was interrupted again, as it was called, after showing its command line.
+
+    State files of other users are refused: they would run their commands as you.
+
+    Example: watcher operations resume "Some Film.mkv"
+    """
+    _leave(operations.resume(file, sure=sure))
+
+
+@work.command("cleanup", epilog=EXIT_CODES)
+def operations_cleanup(
+    folder: Folder = Path(),
+    days: Annotated[float, typer.Option(min=0, help="Only of work completed longer ago; 0: of all.")] = 30,
+    recursive: Below = False,
+) -> None:
+    """Remove the records of completed work. What was interrupted stays.
+
+    Example: watcher operations cleanup --days 7 -r /srv/films
+    """
+    _leave(operations.cleanup(folder, days=days, recursive=recursive))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -95,14 +95,19 @@ _FIELDS: Final = tuple(
 )
 
 
-def to_json(state: TranscodeState) -> bytes:
-    """Give the file's content. Raises NotStorable, naming the value that has no place in it."""
-    document = {
+def to_dict(state: TranscodeState) -> dict[str, Any]:
+    """Give the file's content as a JSON object. Raises NotStorable, naming the value that has no place in it."""
+    return {
+        **state.unknown,
         "schema_version": VERSION,
         "operation": {**state.unknown_of_operation, **operations.to_document(state.operation)},
         **{name: plain(getattr(state, name), name) for name in _FIELDS},
     }
-    return json.dumps({**state.unknown, **document}, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def to_json(state: TranscodeState) -> bytes:
+    """Give the file's content. Raises NotStorable."""
+    return json.dumps(to_dict(state), indent=1, allow_nan=False).encode() + b"\n"
 
 
 def read(path: bytes) -> TranscodeState | None:
