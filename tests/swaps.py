@@ -126,15 +126,24 @@ class Flight:
 
     async def land(self) -> list[str]:
         """Bring the result in as the service does; gives the attempts that could not be cleared up."""
-        adopted: list[str] = []
-        engine = self.bench.engine
-        landing = Landing(Conversions(engine), keeping(engine.config), self.in_store, adopted.append)
-        await landing.land(Made(self.spec, {"hash": "x"}))
-        return adopted
+        return await land(self.bench, self.spec)
 
     async def in_store(self, call, *arguments):
         with self.bench.engine.turn():
             return call(*arguments)
+
+
+async def land(bench: Bench, spec: JobSpec) -> list[str]:
+    """Bring a made result in as the service does; gives the attempts that could not be cleared up."""
+
+    async def in_store(call, *arguments):
+        with bench.engine.turn():
+            return call(*arguments)
+
+    adopted: list[str] = []
+    landing = Landing(Conversions(bench.engine), keeping(bench.engine.config), in_store, adopted.append)
+    await landing.land(Made(spec, {"hash": "x"}))
+    return adopted
 
 
 async def recovered(bench: Bench) -> Recovery:

@@ -163,6 +163,20 @@ def test_why_finds_a_file_through_a_link_to_its_folder(call, library, tmp_path):
     assert call("why", tmp_path / "link" / "good.mkv")[0] == 0
 
 
+def test_why_shows_what_else_belongs_to_the_film(call, library):
+    """Its stereo sibling and its other containers, each with its status in words."""
+    for name in ("good.stereo.mkv", "good.mp4", "goodbye.mkv"):
+        library.write(name)
+        library.see(name)
+    library.engine.move(library.entry("good.mp4"), "is_duplicate", next_at=None)
+    out = call("why", library.path("good.mkv"))[1]
+    assert "beside it   good.stereo.mkv (stereo sibling): NEW  nothing decided yet" in out
+    assert "beside it   good.mp4 (another container): DUPLICATE  left alone: the same film" in out
+    assert "goodbye" not in out
+    group = json.loads(call("why", library.path("good.mkv"), "--json")[1])["group"]
+    assert sorted(os.path.basename(other["path"]) for other in group) == ["good.mp4", "good.stereo.mkv"]
+
+
 def test_why_says_why_a_file_is_not_known(call, library, tmp_path):
     """Each reason in the order in which it stands in the way; exit code 1."""
     (library.root / "real.mkv").touch()

@@ -23,7 +23,7 @@ LEGAL = {
     P.CONVERTED: {"waits_for_pair", "group_finished", "content_changed"},
     P.CONVERT_FAILED: {"retry", "ignored", "content_changed"},
     P.GROUP_PENDING_PAIR: {"pair_lost", "group_finished", "content_changed"},
-    P.GROUP_PROCESSED: {"content_changed"},
+    P.GROUP_PROCESSED: {"group_reopened", "content_changed"},
     P.IGNORED: {"group_finished", "reconsidered", "content_changed"},
     P.DUPLICATE: {"becomes_original", "content_changed"},
 }  # fmt: skip

@@ -108,6 +108,32 @@ def test_a_duplicate_takes_the_place_of_an_original_that_is_not_whole(bench, rea
     assert (entry.processed_status, entry.next_check_at_ms is None) == (P.NEW, False)
 
 
+def test_a_duplicate_does_not_wait_for_ever_for_an_original_that_cannot_be_checked(bench):
+    """After as many tries as make a broken film hopeless; it is not called a duplicate again."""
+    duplicate(bench)
+    for times in range(1, bench.engine.config.quarantine_threshold + 1):
+        assert bench.entry("Film.mp4").processed_status is P.DUPLICATE, times
+        with bench.engine.turn():
+            spec = bench.checks.begin(bench.entry("Film.mkv"), "test")
+        with bench.engine.turn():
+            bench.checks.ended(Checked(spec, Verdict(I.ERROR, Mode.FULL, Reason.IO_ERROR), None))
+    entry = bench.entry("Film.mp4")
+    assert entry.processed_status is P.NEW
+    with bench.engine.turn():
+        Conversions(bench.engine).begin(entry)
+    assert bench.entry("Film.mp4").processed_status is P.NEW
+
+
+def test_a_duplicate_takes_the_place_of_an_original_that_is_refused_for_good(bench):
+    duplicate(bench)
+    entry = whole(bench, "Film.mkv")
+    spec = JobSpec("abc123", entry.id, "convert", entry.path, entry.signature, 60)
+    with bench.engine.turn():
+        bench.engine.begin_attempt(spec)
+        Conversions(bench.engine).failed(Failed(spec, "unsupported_streams", "a data stream"))
+    assert bench.entry("Film.mp4").processed_status is P.NEW
+
+
 @pytest.mark.parametrize("renamed", ["Film.mkv", "Film.mp4"])
 def test_a_duplicate_is_none_any_more_when_it_or_its_original_is_renamed(bench, renamed):
     duplicate(bench)

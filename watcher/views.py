@@ -35,8 +35,8 @@ WORDS: dict[Status, str] = {
     P.SKIPPED_HAS_EN2: "has a stereo track already",
     P.CONVERTED: "a stereo track was added",
     P.CONVERT_FAILED: "the stereo track could not be made",
-    P.GROUP_PENDING_PAIR: "waits for its stereo sibling",
-    P.GROUP_PROCESSED: "finished together with its stereo sibling",
+    P.GROUP_PENDING_PAIR: "waits for the other half of its pair",
+    P.GROUP_PROCESSED: "finished as a pair: the film and its stereo sibling",
     P.IGNORED: "left alone",
     P.DUPLICATE: "left alone: the same film stands beside it in another container",
 }

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common, listing
-from watcher.rules import names
+from watcher.rules import groups, names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.rules.verdict import Verdict
 from watcher.store import connection, reports
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from watcher.config import Loaded
-    from watcher.store.reports import Story
+    from watcher.store.reports import Listed, Story
     from watcher.store.store import StateStore
 
 
@@ -80,6 +80,7 @@ def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
         "checked_at": views.iso(story.checked_at_ms),
         "decision": story.decision,
         "proof": story.proof,
+        "group": [listing.as_dict(other) for other in story.group],
         "running": story.running
         and {
             "kind": story.running.kind,
@@ -142,6 +143,9 @@ def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
     facts[1:1] = _check(story)
     if proof := _proof(story.proof):
         facts.append(("proof", proof))
+    facts += [("beside it", _beside(other)) for other in story.group]
+    if lost := (story.proof or {}).get("lost_attributes"):
+        facts.append(("not kept", Text("; ".join(lost), overflow="fold")))
     facts += [
         ("waits for", _waits_for(story, pid, now)),
         (
@@ -153,6 +157,14 @@ def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
     if file.missing_since_ms is not None:
         facts.append(("gone since", views.local(file.missing_since_ms)))
     return facts
+
+
+def _beside(other: Listed) -> Text:
+    """Say what another file of the same film is, and how it is."""
+    name = other.path.rpartition(b"/")[2]
+    kind = "stereo sibling" if groups.is_stereo_sibling(name) else "another container"
+    words = Text.assemble(f"{names.readable(name)} ({kind}): ", views.status_text(other.processed), overflow="fold")
+    return words.append(f"  {views.WORDS[other.processed]}")
 
 
 def _integrity(story: Story) -> str:

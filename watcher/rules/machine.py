@@ -48,6 +48,7 @@ PROCESSED_MOVES: _Rows = [
     ("waits_for_pair", (P.NEW, P.CONVERTED), P.GROUP_PENDING_PAIR),
     ("pair_lost", (P.GROUP_PENDING_PAIR,), P.NEW),
     ("group_finished", (P.SKIPPED_HAS_EN2, P.CONVERTED, P.GROUP_PENDING_PAIR, P.IGNORED), P.GROUP_PROCESSED),
+    ("group_reopened", (P.GROUP_PROCESSED,), P.GROUP_PENDING_PAIR),
     ("is_duplicate", (P.NEW,), P.DUPLICATE),
     ("becomes_original", (P.DUPLICATE,), P.NEW),
     ("reconsidered", (P.SKIPPED_HAS_EN2, P.IGNORED), P.NEW),

@@ -66,6 +66,11 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class PairLost:
+    """A film's stereo sibling did not come back in its time: NEW again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Convert:
     """The file is whole and nothing has been decided about its sound."""
 
@@ -75,7 +80,7 @@ class Rest:
     """Nothing is to be done with this file until it changes."""
 
 
-Action = Wait | Changed | Gone | Check | LeaseExpired | Retry | Convert | Rest
+Action = Wait | Changed | Gone | Check | LeaseExpired | Retry | PairLost | Convert | Rest
 
 
 def plan(due: Due, seen: Observation, waiting: Waiting, now: float) -> Action:
@@ -119,6 +124,8 @@ def _settle(due: Due, seen: Observation, waiting: Waiting, now: float) -> Action
 def _process(due: Due) -> Action:
     if due.processed is P.CONVERT_FAILED:
         return Retry()
+    if due.processed is P.GROUP_PENDING_PAIR:
+        return PairLost()
     if due.processed is not P.NEW:
         return Rest()
     return Convert() if due.has_probe else Check("what it holds is not known")

@@ -87,6 +87,8 @@ class Checks:
         look_at = self._engine.first_look(self._engine.clock(), "closed") if soon else self._engine.backoff(failures)
         changes = {"failures_in_row": failures, "waits_for": f"another try: {verdict.sentence()}"}
         self._engine.move(entry, "check_undecided", reason=str(verdict.reason or ""), next_at=look_at, **changes)
+        if failures >= self._engine.config.quarantine_threshold:
+            self._engine.promote_duplicates(entry)  # nobody knows when it can be looked at: its double need not wait
 
     def _failed(self, entry: FileEntry, verdict: Verdict, before: Known | None) -> None:
         self._engine.promote_duplicates(entry)

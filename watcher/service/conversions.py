@@ -16,6 +16,7 @@ from watcher.media.probe import Probe
 from watcher.rules import audio, groups, names
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.service import pairs
 from watcher.service.engine import LEASE_MARGIN_SEC
 from watcher.service.jobs import JobSpec, new_attempt_id, stereo_settings
 from watcher.store.store import signature_columns
@@ -50,13 +51,14 @@ class Conversions:
         self._store = engine.store
         config: StateConfig = engine.config
         self._config = config
+        self._paired = engine.pairs is not None
         self._rules = rules_of(config.audio)
 
     def begin(self, entry: FileEntry, *, may_start: bool = True) -> JobSpec | None:
         """Decide about one film; gives the job when a track is to be made and `may_start`, else leaves it due."""
-        original = self._original(entry)
-        if original != entry.id:
-            self._engine.move(entry, "is_duplicate", reason="same film in another container", next_at=None)
+        group = pairs.entries_of(self._store, entry)
+        beside = groups.is_stereo_sibling(entry.name)
+        if not beside and self._is_duplicate(entry, group):
             return None
         try:
             probe = Probe.from_dict(self._store.finding(entry.id).probe)
@@ -66,32 +68,52 @@ class Conversions:
         decision = audio.decide(probe.streams, self._rules)
         self._store.put_finding(entry.id, decision=decision.to_dict())
         if decision.outcome == "has_stereo":
-            self._engine.move(entry, "has_stereo", reason=decision.reason, next_at=None)
+            self._has_stereo(entry, decision.reason, beside=beside)
         elif decision.outcome == "ignored":
             self._engine.move(entry, "ignored", reason=decision.reason, next_at=None)
+        elif beside and self._paired:
+            self._engine.move(entry, "ignored", reason="sibling_without_stereo", next_at=None)
+        elif beside and self._is_duplicate(entry, group):
+            return None
+        elif self._paired and groups.awaited(pairs.member(entry), map(pairs.member, group)):
+            pairs.join(self._store, group)
+            self._engine.move(
+                entry, "waits_for_pair", reason="its sibling is there", next_at=None, waits_for="its stereo sibling"
+            )
         elif may_start:
             return self._start(entry, probe, decision)
         else:
             self._store.update_entry(entry, waits_for="a free place among the conversions")
         return None
 
-    def _original(self, entry: FileEntry) -> int:
+    def _has_stereo(self, entry: FileEntry, reason: str, *, beside: bool) -> None:
+        if beside and self._paired:
+            self._engine.move(entry, "waits_for_pair", reason=reason, next_at=None, waits_for="its film")
+        else:
+            self._engine.move(entry, "has_stereo", reason=reason, next_at=None)
+
+    def _is_duplicate(self, entry: FileEntry, group: list[FileEntry]) -> bool:
+        """Leave a film alone whose original stands beside it."""
         if self._config.duplicates == "process":
-            return int(entry.id)
-        stem = groups.stem_of(entry.name)
-        siblings = [other for other in self._store.siblings(entry, stem) if groups.stem_of(other.name) == stem]
-        if len(siblings) > 1:
-            group = self._store.group_of(entry.folder_id, stem)
-            for other in siblings:
-                if other.group_id != group:
-                    self._store.update_entry(other, group=group)
-            entry.group_id = group
-        members = [
-            groups.Member(other.id, other.name, other.missing_since_ms is not None, other.made_from_id is not None)
-            for other in siblings
-            if not _set_aside(other)
-        ]
-        return groups.original_of(entry.id, members)
+            return False
+        if len(group) > 1:
+            pairs.join(self._store, group)
+        if (
+            groups.original_of(entry.id, [pairs.member(other) for other in group if not self._set_aside(other)])
+            == entry.id
+        ):
+            return False
+        self._engine.move(entry, "is_duplicate", reason="same film in another container", next_at=None)
+        return True
+
+    def _set_aside(self, entry: FileEntry) -> bool:
+        """Tell whether a file of the same stem is no film that could be the original, or one that nothing comes of."""
+        if entry.integrity_status is IntegrityStatus.ERROR:
+            return bool(entry.failures_in_row >= self._config.quarantine_threshold)
+        if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
+            return entry.next_check_at_ms is None
+        given_up = entry.integrity_status in (IntegrityStatus.QUARANTINED, IntegrityStatus.INCOMPLETE)
+        return given_up or (entry.processed_status is ProcessedStatus.IGNORED and entry.reason == "not_media")
 
     def _start(self, entry: FileEntry, probe: Probe, decision: audio.Decision) -> JobSpec | None:
         try:
@@ -133,7 +155,7 @@ class Conversions:
         return spec
 
     def _own_sidecar(self, target: bytes, film: FileEntry) -> Signature | None:
-        """Give the sidecar that we made for this film and nobody has changed since; None where nothing stands.
+        """Give the sidecar that we made and nobody has changed since, for this film or one that is gone; None for none.
 
         Raises ConversionFailed("sidecar_exists") for a file of somebody else's.
         """
@@ -142,13 +164,16 @@ class Conversions:
         except FileNotFoundError:
             return None
         known = self._store.entry_at(target)
-        if known is not None and known.made_from_id == film.id and known.signature.same_content(there):
-            return there
+        if known is not None and known.made_from_id is not None and known.signature.same_content(there):
+            maker = self._store.entry(known.made_from_id)
+            if known.made_from_id == film.id or maker is None or maker.missing_since_ms is not None:
+                return there
         raise ConversionFailed("sidecar_exists", "a file that is not ours stands where the stereo sidecar goes")
 
     def _refuse(self, entry: FileEntry, reason: str, detail: str) -> None:
         self._store.put_finding(entry.id, proof={"refused": reason, "detail": detail})
         self._engine.move(entry, "conversion_failed", reason=reason, next_at=None)
+        self._engine.promote_duplicates(entry)
 
     def intend(self, spec: JobSpec, result: Signature, proof: dict[str, Any]) -> bool:
         """Write down that `result` is about to be renamed; False when the attempt no longer stands and must not be."""
@@ -188,7 +213,7 @@ class Conversions:
             failures_in_row=0,
             **({} if beside else signature_columns(final)),
         )
-        if beside:
+        if beside and entry.path == film:
             self._know_sidecar(entry, attempt.target, final)
 
     def _follow(self, entry: FileEntry, target: bytes) -> None:
@@ -242,6 +267,8 @@ class Conversions:
             failures_in_row=times,
             waits_for=waits[:500],
         )
+        if tired:
+            self._engine.promote_duplicates(entry)
 
     def void(self, attempt_id: str, cleared: bool = True) -> None:
         """Record that a job ended without an outcome that counts; the planner decides again."""
@@ -260,9 +287,3 @@ class Conversions:
             return self._engine.end_attempt(attempt_id)
         attempt = self._store.attempt(attempt_id)
         return self._store.entry(attempt.entry_id) if attempt is not None else None
-
-
-def _set_aside(entry: FileEntry) -> bool:
-    """Tell whether a file of the same stem is no film that could be the original."""
-    given_up = entry.integrity_status in (IntegrityStatus.QUARANTINED, IntegrityStatus.INCOMPLETE)
-    return given_up or (entry.processed_status is ProcessedStatus.IGNORED and entry.reason == "not_media")

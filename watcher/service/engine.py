@@ -19,6 +19,7 @@ from watcher.rules.stability import Evidence, Observation, Settling, Waiting
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service import counting
 from watcher.service.metrics import StateMetrics, get_metrics
+from watcher.service.pairs import Pairs
 from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
@@ -62,18 +63,25 @@ class Engine:
         self._lines: list[_MoveLine] = []
         self._cancels: list[str] = []
         self.metrics = get_metrics() if config.enable_metrics else StateMetrics(enabled=False)
+        self._depth = 0
+        self.pairs = Pairs(self) if config.audio.output == "sidecar" else None
         self.waiting = Waiting(config.stable_wait_sec, config.settle_sec)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Make everything inside one transaction; log its moves when it is committed, and forget them if it is not."""
         mark = len(self._lines), len(self._cancels)
+        self._depth += 1
         try:
             with self.store.transaction():
                 yield
+                if self._depth == 1 and self.pairs is not None:
+                    self.pairs.settle()
         except BaseException:
             del self._lines[mark[0] :], self._cancels[mark[1] :]
             raise
+        finally:
+            self._depth -= 1
         if mark[0] == 0:
             lines, self._lines = self._lines, []
             for line in lines:
@@ -108,6 +116,11 @@ class Engine:
         changes = {"next_check_at_ms": _ms(next_at), "waits_for": "", **changes}
         self.store.record_move(entry, subject, move, after, reason=reason, at_ms=self.now_ms(), **changes)
         self._lines.append(_MoveLine(entry.path, subject, move, before.name, after.name, reason))
+        self._touch(entry)
+
+    def _touch(self, entry: FileEntry) -> None:
+        if self.pairs is not None:
+            self.pairs.touch(entry)
 
     def now_ms(self) -> int:
         """Give the time as the database keeps it."""
@@ -118,6 +131,7 @@ class Engine:
         old, new = names.readable(before), names.readable(after)
         self.store.note(entry, "path", move, old, new, reason="", at_ms=self.now_ms())
         self._lines.append(_MoveLine(after or before, "path", move, old, new, ""))
+        self._touch(entry)
 
     # --- what intake and scans report
 
@@ -196,6 +210,8 @@ class Engine:
 
     def leaves_group(self, entry: FileEntry) -> None:
         """Before a film takes another name: it makes room for its duplicates, and is none any more itself."""
+        if self.pairs is not None:
+            self.pairs.left(entry)
         if entry.processed_status is ProcessedStatus.DUPLICATE:
             self.move(entry, "becomes_original", reason="renamed", next_at=self.clock())
         else:
@@ -233,6 +249,8 @@ class Engine:
                 self.move(entry, "lease_expired", reason="nobody runs the check any more", next_at=now)
             case planner.Retry():
                 self.move(entry, "retry", reason="its waiting time is over", next_at=now)
+            case planner.PairLost():
+                self.move(entry, "pair_lost", reason="its sibling did not come", next_at=now)
             case planner.Rest():
                 self.store.update_entry(entry, next_check_at_ms=None, waits_for="")
         return action

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from watcher.rules import groups
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from watcher.rules.looks import Known
+    from watcher.store.models import FileEntry
     from watcher.store.store import StateStore
 
 
@@ -110,6 +112,8 @@ class Story:
     decision: dict[str, Any] | None
     proof: dict[str, Any] | None
     running: Job | None
+    group: tuple[Listed, ...]
+    """The other files of the same film that are there: its stereo sibling, other containers."""
     journal: tuple[Line, ...]
 
 
@@ -182,17 +186,12 @@ def story(store: StateStore, path: bytes) -> Story | None:
         return None
     finding = store.finding(entry.id)
     attempt = store.attempt_of(entry.id)
+    stem = groups.stem_of(entry.name)
+    others = [
+        other for other in store.siblings(entry, stem) if other.id != entry.id and groups.stem_of(other.name) == stem
+    ]
     return Story(
-        file=Listed(
-            entry.path,
-            entry.integrity_status,
-            entry.processed_status,
-            entry.size_bytes,
-            entry.reason,
-            entry.waits_for,
-            entry.next_check_at_ms,
-            entry.missing_since_ms,
-        ),
+        file=_listed(entry),
         root=bytes(entry.folder.root.path),
         root_suspended_because=entry.folder.root.suspended_because,
         device=entry.device,
@@ -206,6 +205,7 @@ def story(store: StateStore, path: bytes) -> Story | None:
         decision=finding.decision,
         proof=finding.proof,
         running=Job(attempt.id, entry.path, attempt.kind, attempt.progress, attempt.started_at_ms) if attempt else None,
+        group=tuple(_listed(other) for other in others if other.missing_since_ms is None),
         journal=tuple(Line(*line) for line in store.sql(_JOURNAL, (entry.id,))),
     )
 
@@ -214,6 +214,19 @@ def known(store: StateStore, path: bytes) -> Known | None:
     """Give the stored verdict about the file of an absolute path and the content it speaks of; None when there is none."""
     entry = store.entry_at(path)
     return None if entry is None else store.finding(entry.id).known
+
+
+def _listed(entry: FileEntry) -> Listed:
+    return Listed(
+        entry.path,
+        entry.integrity_status,
+        entry.processed_status,
+        entry.size_bytes,
+        entry.reason,
+        entry.waits_for,
+        entry.next_check_at_ms,
+        entry.missing_since_ms,
+    )
 
 
 def work_left(store: StateStore, root: bytes) -> tuple[int, int]:
