@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from watcher.errors import ConversionFailed
-from watcher.media import proof, remux
+from watcher.media import layout, proof
 from watcher.media.downmix import StereoSettings
 from watcher.media.probe import Probe
 from watcher.rules.audio import Decision
@@ -50,7 +50,7 @@ def result_json():
 
 
 BEFORE = Probe.from_dict(film_json())
-PLAN = remux.plan(BEFORE, Decision("make", "english_surround", "", source=1), b"/f/Film.mkv", StereoSettings())
+PLAN = layout.plan(BEFORE, Decision("make", "english_surround", "", source=1), b"/f/Film.mkv", SETTINGS)
 HASHES = ["a", "b", "c"]
 
 
@@ -230,6 +230,20 @@ def test_mp4_enables_one_track_of_a_kind_and_that_is_no_loss():
     with pytest.raises(ConversionFailed, match="stream 2"):
         prove(after, before=Probe.from_dict(before))
     prove(after, before=Probe.from_dict(before), plan=replace(PLAN, muxer="mp4"))
+
+
+def test_what_is_lost_is_named():
+    """FFmpeg writes no creation_time for a Matroska track: that refuses no film, and is no secret."""
+    before = film_json()
+    before["streams"][1]["tags"]["CREATION_TIME"] = "2016-05-31T17:01:35.000000Z"
+    probed = Probe.from_dict(before)
+    prove(result_json(), before=probed)
+    assert list(proof.lost(probed, PLAN)) == ["the tag creation_time of stream 1"]
+    assert list(proof.lost(probed, replace(PLAN, lost=(2,), lost_tags=("x",)))) == [
+        "the tag creation_time of stream 1",
+        "stream 2 (subtitle subrip)",
+        "the tag x",
+    ]
 
 
 def test_every_tolerated_field_has_its_reason():

@@ -1,27 +1,15 @@
-"""media/remux and media/downmix: which container, which streams in which order, said in options of ffmpeg. Pure."""
+"""media/remux and media/downmix: what a plan says, said in options of ffmpeg. Pure."""
 
 import pytest
+from plans import MKV, MP4, SURROUND, VIDEO, film, plan_of
 
-from watcher.errors import ConversionFailed
 from watcher.media import downmix, encoder, remux
 from watcher.media.downmix import StereoSettings
 from watcher.media.ffmpeg import Tools
 from watcher.media.probe import Probe
-from watcher.rules.audio import Decision, Stream
+from watcher.rules.audio import Stream
 
 TOOLS = Tools("ffmpeg", "ffprobe", "5.1")
-MKV, MP4 = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
-MAKE = Decision("make", "english_surround", "", source=1)
-VIDEO = Stream(0, "video", "h264", dispositions=frozenset({"default"}))
-SURROUND = Stream(1, "audio", "ac3", "eng", "Main", 6, "5.1(side)", 48_000, tags={"language": "eng", "BPS": "448000"})
-
-
-def film(*more, format_name=MKV, tags=None, chapters=()):
-    return Probe(format_name, 60.0, 1000, tags or {}, (VIDEO, SURROUND, *more), chapters)
-
-
-def plan_of(probe, name=b"/films/Film.mkv", **settings):
-    return remux.plan(probe, MAKE, name, StereoSettings(**settings))
 
 
 def command_of(probe, name=b"/films/Film.mkv", covers=(), **settings):
@@ -33,31 +21,6 @@ def command_of(probe, name=b"/films/Film.mkv", covers=(), **settings):
 def after(words, option):
     """Give every value that follows an option."""
     return [words[at + 1] for at, word in enumerate(words) if word == option]
-
-
-@pytest.mark.parametrize(
-    ("format_name", "brand", "name", "muxer", "target"),
-    [
-        (MKV, None, b"/f/Film.mkv", "matroska", b"/f/Film.mkv"),
-        (MKV, None, b"/f/Film.MK3D", "matroska", b"/f/Film.MK3D"),
-        (MKV, None, b"/f/Film.WebM", "matroska", b"/f/Film.stereo.mkv"),
-        (MP4, "isom", b"/f/Film.mp4", "mp4", b"/f/Film.mp4"),
-        (MP4, "M4V ", b"/f/Film.m4v", "mp4", b"/f/Film.m4v"),
-        (MP4, "qt  ", b"/f/Film.mov", "mov", b"/f/Film.mov"),
-        (MP4, None, b"/f/Film.mov", "mov", b"/f/Film.mov"),
-        (MP4, "3gp5", b"/f/Film.3gp", "matroska", b"/f/Film.stereo.mkv"),
-        (MP4, "isom", b"/f/wrongly.mkv", "mp4", b"/f/wrongly.mkv"),
-        ("avi", None, b"/f/A.B.avi", "matroska", b"/f/A.B.stereo.mkv"),
-        ("asf", None, b"/f/Film.wmv", "matroska", b"/f/Film.stereo.mkv"),
-        ("flv", None, b"/f/Film.flv", "matroska", b"/f/Film.stereo.mkv"),
-        ("mpegts", None, b"/f/Film", "matroska", b"/f/Film.stereo.mkv"),
-        ("mpeg", None, b"/f/\xff.mpg", "matroska", b"/f/\xff.stereo.mkv"),
-    ],
-)
-def test_where_the_track_goes(format_name, brand, name, muxer, target):
-    """Matroska, MP4 and QuickTime keep their container, whatever the name says; the others get a sidecar."""
-    plan = plan_of(film(format_name=format_name, tags={"major_brand": brand} if brand else {}), name)
-    assert (plan.muxer, plan.target, plan.sidecar) == (muxer, target, target != name)
 
 
 def test_the_new_track_follows_the_last_sound_track_and_attachments_come_last():
@@ -75,55 +38,6 @@ def test_the_new_track_follows_the_last_sound_track_and_attachments_come_last():
     assert after(words, "-metadata:s:7") == ["filename=c.jpg"]
 
 
-def test_mp4_keeps_its_cover_by_copying_and_leaves_its_chapter_track_to_the_muxer():
-    """The chapter text track mapped would double the chapters; the cover stays an attached picture."""
-    chapter_track = Stream(2, "data", "bin_data", raw={"codec_tag_string": "text", "nb_frames": "1"})
-    cover = Stream(3, "video", "mjpeg", dispositions=frozenset({"attached_pic"}))
-    probe = film(chapter_track, cover, format_name=MP4, tags={"major_brand": "isom"}, chapters=({"id": 0},))
-    plan = plan_of(probe)
-    assert (plan.mapped, plan.covers, plan.left_out) == ((0, 1, 3), (), (2,))
-    result = film(Stream(2, "audio", "aac"), Stream(3, "data", "bin_data"), Stream(4, "video", "mjpeg"))
-    assert [s.index for s in plan.in_result(result)] == [0, 1, 2, 4]
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [
-        Stream(2, "data", "bin_data", raw={"codec_tag_string": "tmcd"}),
-        Stream(2, "data", "bin_data", raw={"codec_tag_string": "text", "nb_frames": "7"}),
-        Stream(2, "subtitle", ""),
-        Stream(2, "video", ""),
-    ],
-)
-@pytest.mark.parametrize("format_name", [MKV, MP4])
-def test_what_could_not_be_kept_is_refused_by_name(stream, format_name):
-    """Data and streams of unknown kind are refused rather than lost."""
-    with pytest.raises(ConversionFailed, match=r"unsupported_streams.*\b2 \(") as failed:
-        plan_of(film(stream, format_name=format_name, chapters=({"id": 0},)))
-    assert failed.value.reason == "unsupported_streams"
-
-
-def test_an_attachment_of_unknown_kind_is_kept():
-    """Matroska attaches any file."""
-    assert plan_of(film(Stream(2, "attachment", ""))).mapped == (0, 1, 2)
-
-
-def test_a_sidecar_takes_picture_new_track_and_the_subtitles_that_matroska_knows():
-    """The film itself keeps the rest."""
-    more = [Stream(2, "audio", "mp3"), Stream(3, "subtitle", "dvb_subtitle"), Stream(4, "subtitle", "dvb_teletext")]
-    plan = plan_of(film(*more, format_name="mpegts"), b"/f/Film.ts")
-    assert (plan.mapped, plan.made_at, plan.left_out) == ((0, 3), 1, (1, 2, 4))
-    assert plan.places() == ((0, 0), (3, 2))
-
-
-def test_a_name_without_room_for_the_suffix_is_refused():
-    """255 bytes are the most that a name may have."""
-    assert plan_of(film(format_name="avi"), b"/f/" + b"x" * 244 + b".avi").sidecar
-    with pytest.raises(ConversionFailed) as failed:
-        plan_of(film(format_name="avi"), b"/f/" + b"x" * 245 + b".avi")
-    assert failed.value.reason == "name_too_long"
-
-
 def test_every_disposition_is_said():
     """FFmpeg otherwise picks defaults of its own."""
     words = command_of(film(Stream(2, "subtitle", "ass", dispositions=frozenset({"forced", "default"}))))
@@ -133,18 +47,6 @@ def test_every_disposition_is_said():
 def test_inherited_tags_are_cleared_from_the_new_track():
     """Statistics of the source would be wrong on it."""
     assert after(command_of(film()), "-metadata:s:2") == ["language=eng", "BPS=", "title=English 2.0"]
-
-
-@pytest.mark.parametrize(
-    ("format_name", "brand", "code"), [(MKV, None, "ger"), (MP4, "isom", "deu"), ("avi", None, "ger")]
-)
-def test_the_new_track_bears_the_language_decided_on(format_name, brand, code):
-    """Matroska stores the bibliographic code, MP4 the terminological one; the title is for people."""
-    probe = film(format_name=format_name, tags={"major_brand": brand} if brand else {})
-    plan = remux.plan(
-        probe, Decision("make", "german_surround", "", source=1, language="deu"), b"/f/Film.xxx", StereoSettings()
-    )
-    assert (plan.language, plan.title) == (code, "German 2.0")
 
 
 def test_the_containers_own_options():
@@ -203,24 +105,11 @@ def test_a_container_gets_the_codec_wanted_or_aac(format_name, brand, wanted, gi
     assert encoder.codec_of("webm", wanted) == "opus"
 
 
-def test_the_new_track_may_go_first_among_the_sound():
-    """Pictures stay before it, and every other track keeps its order."""
-    plan = plan_of(film(Stream(2, "audio", "aac", "ger"), Stream(3, "subtitle", "ass")), position="first")
-    assert (plan.mapped, plan.made_at) == ((0, 1, 2, 3), 1)
-    assert plan.places() == ((0, 0), (1, 2), (2, 3), (3, 4))
-
-
 def test_names_are_arguments_with_a_protocol():
     """No name can be an option."""
     words = command_of(film(), b"-rf")
     assert not [word for word in words if word == "-rf"]
     assert any(word.startswith("file:/") and word.endswith("/-rf") for word in words)
-
-
-def test_a_decision_without_a_source_is_refused():
-    """Only a decision to make a track can be planned."""
-    with pytest.raises(ConversionFailed, match="no_source"):
-        remux.plan(film(), Decision("ignored", "no_english", ""), b"/f/Film.mkv", StereoSettings())
 
 
 def weight(filter_text, channel):

@@ -13,7 +13,7 @@ from films import Audio
 from helpers import small_disk
 
 from watcher.errors import ConversionFailed
-from watcher.media import probe, stereo, tools
+from watcher.media import probe, stereo, structure, tools
 from watcher.rules.audio import AudioRules, Decision, decide
 
 EVERYTHING = films.kinds["everything"]
@@ -199,7 +199,7 @@ async def test_sound_that_the_downmix_does_not_reach_is_refused(convert, tmp_pat
     assert os.listdir(tmp_path) == ["film.mkv"]
 
 
-@pytest.mark.parametrize("container", ["avi", "ts", "mpg", "webm"])
+@pytest.mark.parametrize("container", ["avi", "ts", "mpg"])
 async def test_other_containers_get_a_sidecar_with_picture_and_new_track(convert, tmp_path, ours, container):
     """The sidecar can be watched: the picture, and English stereo as its default sound."""
     film = films.film(tmp_path / f"Some.Film.{container}")
@@ -215,14 +215,70 @@ async def test_other_containers_get_a_sidecar_with_picture_and_new_track(convert
     assert done.after.streams[1].dispositions == {"default"}
 
 
-async def test_a_film_with_data_that_would_be_lost_is_refused(convert, tmp_path):
-    """A time code track cannot be copied; the film stays as it is, and nothing is written."""
+async def test_webm_stays_webm(convert, tmp_path):
+    """It may hold no AAC: the new track is Opus."""
+    done = await convert(films.film(tmp_path / "film.webm", tags={"title": "A fïlm"}))
+    assert [(s.kind, s.codec) for s in done.after.streams] == [("video", "vp8"), ("audio", "opus"), ("audio", "opus")]
+    assert structure.walk(done.temp).container == "webm"
+    assert {key.lower(): value for key, value in done.after.tags.items()}["title"] == "A fïlm"
+
+
+async def test_an_opus_track_keeps_its_place_in_time_as_far_as_ffmpeg_knows_it(convert, tmp_path):
+    """FFmpeg 5 forgets the codec's delay of 6.5 ms: nobody hears that, and it is no reason to refuse a film."""
+    done = await convert(films.film(tmp_path / "film.mkv", audio=[Audio("eng", 6, codec="libopus"), Audio("ger", 6)]))
+    starts = [
+        [float(s.raw["start_time"]) for s in p.streams if s.title != "English 2.0"] for p in (done.before, done.after)
+    ]
+    moved = [now - was for was, now in zip(*starts, strict=True)]
+    assert max(moved) - min(moved) < 0.009
+
+
+@pytest.mark.parametrize("container", ["ts", "mpg", "flv"])
+async def test_what_cannot_take_the_track_becomes_matroska_with_all_it_has(convert, tmp_path, container):
+    """Every picture and every sound, bit for bit in Matroska's form, and the new track."""
+    film = films.film(tmp_path / f"film.{container}", audio=[Audio("eng", 2 if container == "flv" else 6)])
+    done = await convert(film, Decision("make", "english_surround", "", source=1), remux=True)
+    assert [s.codec for s in done.after.streams] == [*(s.codec for s in done.before.streams), "aac"]
+    assert [entry["film"] for entry in done.proof.streams] == [0, 1]
+    assert done.after.streams[1].language == done.before.streams[1].language
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4", "mov"])
+async def test_a_film_that_is_to_be_left_alone_gets_a_second_one_beside_it(convert, tmp_path, container):
+    """Picture, new track, subtitles and their fonts: it can be watched by itself, in the film's own container."""
+    done = await convert(films.film(tmp_path / f"film.{container}", **CONTAINERS[container]), output="sidecar")
+    fonts = ["attachment"] if container == "mkv" else []
+    kinds = [s.kind for s in done.after.streams if s.kind != "data"]
+    assert kinds == ["video", "audio", "subtitle", "subtitle", *fonts]
+    assert done.after.format_name == done.before.format_name
+    assert english_stereo(done.after)[0].dispositions == {"default"}
+    assert len(done.after.chapters) == 2
+
+
+@pytest.mark.parametrize("container", ["mov", "mp4"])
+async def test_a_time_code_is_kept(convert, tmp_path, container):
+    """Its packet, the number of the first frame, is the same; MP4 gets it anew, before its cover."""
+    extra = ["-r:v:0", "25", "-metadata:s:v:0", "timecode=01:02:03:04"]
+    film = films.film(tmp_path / f"film.{container}", cover=container == "mp4", extra=extra)
+    done = await convert(film)
+    codes = [[s.index for s in p.streams if s.kind == "data"] for p in (done.before, done.after)]
+    assert [len(numbers) for numbers in codes] == [1, 1]
+    assert packets(done.film, codes[0][0]) == packets(done.temp, codes[1][0])
+    assert done.after.streams[0].tags["timecode"] == "01:02:03:04"
+    assert [s.index for s in done.after.streams if "attached_pic" in s.dispositions] == [4] * (container == "mp4")
+
+
+async def test_a_film_with_data_that_would_be_lost_is_refused_unless_that_is_allowed(convert, tmp_path):
+    """Nothing is written then; where it is allowed, the proof says what is gone."""
     film = films.film(tmp_path / "film.mov", extra=["-timecode", "00:00:01:00"])
+    film.write_bytes(film.read_bytes().replace(b"tmcd", b"mebx"))
     with pytest.raises(ConversionFailed) as failed:
         await convert(film)
     assert failed.value.reason == "unsupported_streams"
-    assert "data" in failed.value.detail
+    assert "2 (data" in failed.value.detail
     assert os.listdir(tmp_path) == ["film.mov"]
+    done = await convert(film, allow_data_loss=True)
+    assert done.proof.to_dict()["lost"] == ["stream 2 (data mebx)"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ _TRUTHS = frozenset(
         "untagged_is_english",
         "default_track",
         "keep_original",
+        "remux",
+        "allow_data_loss",
     }
 )
 
@@ -77,6 +79,9 @@ class AudioSettings(_Table):
     keep_original: bool = False
     mtime: Literal["keep", "now"] = "keep"
     lost_attributes: Literal["note", "refuse"] = "note"
+    output: Literal["add", "sidecar"] = "add"
+    remux: bool = False
+    allow_data_loss: bool = False
 
     @field_validator("languages")
     @classmethod

@@ -72,6 +72,12 @@ class StereoSettings:
     """The new track is the one that players choose by themselves."""
     position: Literal["last", "first"] = "last"
     """Among the sound tracks."""
+    output: Literal["add", "sidecar"] = "add"
+    """The track goes into the film, or with the picture into a file beside it."""
+    remux: bool = False
+    """add: a film whose container cannot take the track becomes Matroska."""
+    allow_data_loss: bool = False
+    """What FFmpeg cannot copy is lost, and does not refuse the film."""
 
 
 def downmix(source: Stream, settings: StereoSettings, *, gain_db: float = 0.0, ceiling_db: float = CEILING_DB) -> str:

@@ -12,15 +12,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from watcher.errors import ConversionFailed
-from watcher.media import remux
+from watcher.media import layout, remux
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from watcher.media.downmix import StereoSettings
+    from watcher.media.layout import Plan
     from watcher.media.probe import Probe
-    from watcher.media.remux import Plan
     from watcher.rules.audio import Stream
 
 TOLERATED: Final[Mapping[str, str]] = {
@@ -55,17 +55,19 @@ TOLERATED_TAGS: Final[Mapping[str, str]] = {
 }
 """Tags that a muxer writes by itself, in lower case, and why they may differ.
 
-One tag is lost: `creation_time` of a Matroska track, which FFmpeg writes for the film only."""
+One tag is lost and named: `creation_time` of a Matroska track, which FFmpeg writes for the film only."""
 
 SHIFT_TOLERANCE_SEC: Final = 0.002
 """Matroska counts in milliseconds, rounding each stream by itself."""
+OPUS_SHIFT_SEC: Final = 0.0065
+"""An Opus encoder's delay, which FFmpeg 5 takes off when it reads Matroska, and does not put back when it writes it."""
 LENGTH_TOLERANCE_SEC: Final = 0.5
 """By how much the new track may differ in length from the one it was made from."""
 SILENT_DB: Final = -80.0
 """Louder than the noise of any 16-bit recording is not."""
 _LANGUAGE_SUFFIX: Final = re.compile(r"-[a-z]{3}$")
 _NUMBER: Final = re.compile(r"[+-]\d+(?:\.\d+)?")
-_SAME_IN_SIDECAR: Final = ("codec_name", "width", "height", "pix_fmt", "color_space", "color_transfer")
+_SAME_IN_ANY_CONTAINER: Final = ("codec_name", "width", "height", "pix_fmt", "color_space", "color_transfer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,14 @@ class Proof:
     attachments: int
     left_out: tuple[int, ...] = ()
     """Streams of the film that the result does without (a sidecar; MP4's chapter track, written anew)."""
+    lost: tuple[str, ...] = ()
+    """What of the film is gone, in words: as the owner allowed, and what FFmpeg never keeps."""
     tool_version: str = ""
     cpu_sec: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Give the proof as JSON-ready values."""
-        return {**asdict(self), "streams": list(self.streams), "left_out": list(self.left_out)}
+        return {**asdict(self), "streams": list(self.streams), "left_out": list(self.left_out), "lost": list(self.lost)}
 
 
 def require_equal(
@@ -100,7 +104,7 @@ def require_equal(
     found: list[str] = []
     if not len(places) == len(old_hashes) == len(new_hashes):
         found.append(f"{len(places)} streams were to be hashed, but {len(old_hashes)} and {len(new_hashes)} were")
-    elif not plan.sidecar:
+    else:
         found += [
             f"the packets of stream {place[0]} differ"
             for place, old, new in zip(places, old_hashes, new_hashes, strict=True)
@@ -108,11 +112,22 @@ def require_equal(
         ]
     found += _streams(before, after, plan, settings)
     found += _chapters(before, after)
-    if not plan.sidecar:
-        found += _tags("the film", before.tags, after.tags)
+    if not plan.foreign:
+        found += _tags("the film", before.tags, after.tags, {tag.lower() for tag in plan.lost_tags})
     if found:
         more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
         raise ConversionFailed("proof_failed", "; ".join(found[:5]) + more)
+
+
+def lost(before: Probe, plan: Plan) -> Iterator[str]:
+    """Name all that a proved result lacks."""
+    for stream in before.streams:
+        if stream.index in plan.lost:
+            yield layout.told([stream])
+        elif plan.muxer == "matroska" and not plan.sidecar and "creation_time" in _canonical(stream.tags):
+            yield f"the tag creation_time of stream {stream.index}"
+    for tag in plan.lost_tags:
+        yield f"the tag {tag}"
 
 
 def require_track(after: Probe, plan: Plan, settings: StereoSettings) -> None:
@@ -134,18 +149,18 @@ def _streams(before: Probe, after: Probe, plan: Plan, settings: StereoSettings) 
     old_streams, new_streams = {s.index: s for s in before.streams}, plan.in_result(after)
     kept = [(old_streams[number], new_streams[place]) for number, place in plan.places()]
     for old, new in kept:
-        yield from (_sidecar_stream(old, new) if plan.sidecar else _stream(old, new, plan.muxer))
+        yield from (_foreign_stream(old, new) if plan.foreign else _stream(old, new, plan))
         yield from _dispositions(old, new, plan, settings, before.streams)
     yield from _shifts(kept)
 
 
-def _sidecar_stream(old: Stream, new: Stream) -> Iterator[str]:
-    for key in _SAME_IN_SIDECAR:
+def _foreign_stream(old: Stream, new: Stream) -> Iterator[str]:
+    for key in _SAME_IN_ANY_CONTAINER:
         if old.raw.get(key) != new.raw.get(key):
             yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
 
 
-def _stream(old: Stream, new: Stream, muxer: str) -> Iterator[str]:
+def _stream(old: Stream, new: Stream, plan: Plan) -> Iterator[str]:
     for key in sorted((old.raw.keys() | new.raw.keys()) - TOLERATED.keys()):
         if old.raw.get(key) != new.raw.get(key):
             yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
@@ -153,7 +168,9 @@ def _stream(old: Stream, new: Stream, muxer: str) -> Iterator[str]:
         yield f"attachment {old.index} differs"
     if old.duration_sec and new.duration_sec and abs(old.duration_sec - new.duration_sec) > LENGTH_TOLERANCE_SEC:
         yield f"stream {old.index}: it was {old.duration_sec} s long, is {new.duration_sec}"
-    without = {"creation_time"} if muxer == "matroska" else set()
+    without = {"creation_time"} if plan.muxer == "matroska" else set()
+    if old.index in plan.anew:
+        without = {"handler_name"}  # "TimeCodeHandler", or the name of its picture's: the muxer's own word
     yield from _tags(f"stream {old.index}", old.tags, new.tags, without)
 
 
@@ -176,9 +193,9 @@ def _shifts(kept: Sequence[tuple[Stream, Stream]]) -> Iterator[str]:
     for old, new in kept:
         was, now = old.raw.get("start_time"), new.raw.get("start_time")
         if old.kind in {"video", "audio"} and "attached_pic" not in old.dispositions and was and now:
-            shifts.append((old.index, float(now) - float(was)))
-    for (first, moved), (second, moved_too) in pairwise(shifts):
-        if abs(moved - moved_too) > SHIFT_TOLERANCE_SEC:
+            shifts.append((old.index, float(now) - float(was), OPUS_SHIFT_SEC if old.codec == "opus" else 0.0))
+    for (first, moved, more), (second, moved_too, more_too) in pairwise(shifts):
+        if abs(moved - moved_too) > SHIFT_TOLERANCE_SEC + max(more, more_too):
             yield f"stream {second} moved by {moved_too - moved:+.3f} s against stream {first}"
 
 

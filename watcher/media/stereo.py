@@ -16,10 +16,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, ProbeFailed
-from watcher.media import downmix, ffmpeg, probe, proof, refusals, remux
+from watcher.media import downmix, ffmpeg, layout, probe, proof, refusals, remux
 from watcher.media.downmix import StereoSettings
+from watcher.media.layout import Plan, plan
 from watcher.media.proof import Proof
-from watcher.media.remux import Plan, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ async def make(
     `wrong_length`, `proof_failed` (of the film). ToolMissing when FFmpeg cannot be started. No file is left then.
     """
     work = _Making(
-        tools, source, target_temp, probe, remux.plan(probe, decision, source, settings), settings, on_progress
+        tools, source, target_temp, probe, layout.plan(probe, decision, source, settings), settings, on_progress
     )
     with _removed_on_failure(target_temp):
         return await work.run()
@@ -127,12 +127,10 @@ class _Making:
 
     async def run(self) -> Proof:
         """Make, describe, read back; each step raises when it finds something wrong."""
-        old_hashes, old_pictures = await self._make()
+        old_hashes = await self._make()
         after = await self._describe()
         proof.require_track(after, self._plan, self._settings)
-        new_hashes, new_pictures, measured = await self._read_back(after)
-        if old_pictures != new_pictures:
-            raise ConversionFailed("proof_failed", f"{old_pictures} pictures went in, {new_pictures} came out")
+        new_hashes, measured = await self._read_back(after)
         proof.require_equal(self._before, after, self._plan, self._settings, (old_hashes, new_hashes))
         made = await self._require_sound(measured, after)
         places = remux.hashed(self._before, self._plan)
@@ -146,19 +144,21 @@ class _Making:
             chapters=len(after.chapters),
             attachments=len(self._plan.places()) - len(places),
             left_out=self._plan.left_out,
+            lost=tuple(proof.lost(self._before, self._plan)),
             tool_version=self._tools.version,
             cpu_sec=round(self._cpu_sec, 3),
         )
 
-    async def _make(self) -> tuple[list[str], int | None]:
-        with _memory_files(len(self._plan.covers)) as files:
-            covers = list(zip(self._plan.covers, files, strict=True))
+    async def _make(self) -> list[str]:
+        taken_out = self._plan.covers if self._plan.attaches_covers else ()
+        with _memory_files(len(taken_out)) as files:
+            covers = list(zip(taken_out, files, strict=True))
             if covers:
                 argv = remux.cover_command(self._tools, self._film, covers)
                 await self._run(argv, "taking the cover out", limit=_COVERS_LIMIT_SEC)
             argv = remux.command(self._tools, self._film, self._temp, self._before, self._plan, self._settings, files)
             finished = await self._run(argv, "making the track", share=(0.0, MAKING_SHARE))
-        return _hashes(finished), _pictures(finished)
+        return _hashes(finished)
 
     async def _describe(self) -> Probe:
         try:
@@ -166,12 +166,12 @@ class _Making:
         except ProbeFailed as error:
             raise ConversionFailed("proof_failed", f"the result cannot be read: {error}") from error
 
-    async def _read_back(self, after: Probe) -> tuple[list[str], int | None, dict[str, float]]:
+    async def _read_back(self, after: Probe) -> tuple[list[str], dict[str, float]]:
         argv = remux.read_back_command(self._tools, self._temp, self._before, self._plan, after)
         finished = await self._run(
             argv, "reading the result back", share=(MAKING_SHARE, 1.0), keep=lambda line: bool(_MEASURED.search(line))
         )
-        return _hashes(finished), _pictures(finished), _measured(finished)
+        return _hashes(finished), _measured(finished)
 
     async def _require_sound(self, measured: dict[str, float], after: Probe) -> dict[str, object]:
         """Compare the new track's length and loudness with those of the track it was made from."""
@@ -266,13 +266,6 @@ class _Making:
 
 def _hashes(finished: Finished) -> list[str]:
     return [digest.decode() for _, digest in sorted(_HASH.findall(finished.stdout), key=lambda found: int(found[0]))]
-
-
-def _pictures(finished: Finished) -> int | None:
-    """Give how many packets of the first picture track passed by: what a sidecar's proof rests on, as Matroska
-    keeps H.264 of a broadcast in another form, so that its hash differs.
-    """
-    return finished.progress.frame if finished.progress else None
 
 
 def _measured(finished: Finished) -> dict[str, float]:

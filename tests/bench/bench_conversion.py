@@ -1,0 +1,167 @@
+"""What a conversion keeps, film by film: every one of a folder is given a stereo track, and the result is looked at anew.
+
+    python tests/bench/bench_conversion.py FOLDER [--ffmpeg PATH] [--only NAME] [--set allow_data_loss=true ...]
+
+Each film with picture and sound is copied to a temporary folder and converted there by the library, its best sound
+track being taken for English: no tag is needed then, and the film goes in as it is and not as a remux would make it.
+What came out is compared with what went in by commands of this script's own: the packets of every kept stream (for a
+picture that changed its container: the decoded pictures), lengths, chapters, names, and whether ffprobe has anything
+to complain about. Printed: a line a film, then every refusal by its reason, and every difference by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from watcher.errors import ConversionFailed, ProbeFailed
+from watcher.media import probe, stereo, tools
+from watcher.rules.audio import Decision, is_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from watcher.media.ffmpeg import Tools
+    from watcher.media.probe import Probe
+    from watcher.rules.audio import Stream
+
+
+class Row(NamedTuple):
+    """What became of one film."""
+
+    film: str
+    container: str
+    streams: int
+    outcome: str
+    """converted, sidecar, remuxed, no film, or the reason of a refusal."""
+    detail: str = ""
+    equal: int = 0
+    """Kept streams whose packets (or pictures) are those of the film."""
+    kept: int = 0
+    differences: tuple[str, ...] = ()
+
+
+def best_sound(film: Probe) -> Decision | None:
+    """Give the decision to make the track, whatever the tags and the number of channels say."""
+    sound = [s for s in film.streams if s.kind == "audio" and s.codec and s.channels]
+    if not sound or not any(map(is_picture, film.streams)):
+        return None
+    return Decision("make", "english_surround", "", source=max(sound, key=lambda s: s.channels).index)
+
+
+async def convert(film: Path, folder: Path, ours: Tools, settings: stereo.StereoSettings) -> Row:
+    path, temp = os.fsencode(folder / film.name), os.fsencode(folder / ".watcher-bench.tmp")
+    shutil.copyfile(film, path)
+    try:
+        before = await probe.probe(ours, path)
+    except ProbeFailed as error:
+        return Row(film.name, "?", 0, "no film", str(error).replace(str(folder), ""))
+    start = Row(film.name, before.format_name.split(",")[0], len(before.streams), "no film")
+    decision = best_sound(before)
+    if decision is None:
+        return start
+    try:
+        plan = stereo.plan(before, decision, path, settings)
+        proof = (await stereo.make(ours, path, temp, before, decision, settings)).to_dict()
+    except ConversionFailed as error:
+        return start._replace(outcome=error.reason, detail=error.detail)
+    after = await probe.probe(ours, temp)
+    pairs = [(entry["film"], entry["result"]) for entry in proof["streams"]]
+    looked = list(look(ours, (path, before), (temp, after), pairs))
+    return start._replace(
+        outcome="converted" if plan.target == path else os.fsdecode(os.path.splitext(plan.target)[1]) + " beside",
+        kept=len(pairs),
+        equal=len(pairs) - sum(said.startswith("packets") for said in looked),
+        differences=(*looked, *sane(ours, temp, before, after, path)),
+    )
+
+
+def look(
+    ours: Tools, film: tuple[bytes, Probe], result: tuple[bytes, Probe], pairs: list[tuple[int, int]]
+) -> Iterator[str]:
+    """Name every kept stream that is not the same in both files."""
+    for number, place in pairs:
+        old = next(s for s in film[1].streams if s.index == number)
+        new = next(s for s in result[1].streams if s.index == place)
+        facts = ("kind", "codec", "language", "title", "dispositions", "channels")
+        for fact in facts:
+            if getattr(old, fact) != getattr(new, fact):
+                yield f"stream {number}: {fact} was {getattr(old, fact)}, is {getattr(new, fact)}"
+        same_container = film[1].format_name == result[1].format_name
+        if hashed(ours, film[0], old, copy=same_container) != hashed(ours, result[0], new, copy=same_container):
+            yield f"packets of stream {number} ({old.kind} {old.codec}) differ"
+
+
+def hashed(ours: Tools, path: bytes, stream: Stream, *, copy: bool) -> bytes:
+    """Hash one stream; across containers its decoded pictures or sound, as its packets may be packed in another way."""
+    how = (
+        ["-c", "copy"] if copy or stream.kind == "subtitle" else ["-fps_mode", "passthrough"] * (stream.kind == "video")
+    )
+    command = [ours.ffmpeg, "-v", "quiet", "-i", b"file:" + path, "-map", f"0:{stream.index}", *how]
+    return subprocess.run([*command, "-f", "streamhash", "-"], capture_output=True, check=False).stdout.split(b"=")[-1]
+
+
+def sane(ours: Tools, path: bytes, before: Probe, after: Probe, film: bytes) -> Iterator[str]:
+    """Name what a player would stumble over."""
+    said = subprocess.run([ours.ffprobe, "-v", "error", b"file:" + path], capture_output=True, check=False).stderr
+    known = subprocess.run([ours.ffprobe, "-v", "error", b"file:" + film], capture_output=True, check=False).stderr
+    if said and not known:
+        yield f"ffprobe complains: {said.decode('utf-8', 'replace').splitlines()[0]}"
+    if before.duration_sec and abs((after.duration_sec or 0) - before.duration_sec) > 0.5:
+        yield f"it was {before.duration_sec} s long, is {after.duration_sec}"
+    if len(before.chapters) != len(after.chapters):
+        yield f"it had {len(before.chapters)} chapters, has {len(after.chapters)}"
+
+
+async def work(options: argparse.Namespace, settings: stereo.StereoSettings) -> list[Row]:
+    ours = await tools.find_tools(options.ffmpeg)
+    print(f"FFmpeg {ours.version}")
+    rows = []
+    for film in sorted(options.folder.iterdir()):
+        if film.is_file() and film.name.startswith(options.only):
+            with tempfile.TemporaryDirectory(dir=options.temp, prefix="conversion-") as folder:
+                row = await convert(film, Path(folder), ours, settings)
+            rows.append(row)
+            if row.outcome != "no film":
+                equal = f"{row.equal}/{row.kept}" if row.kept else ""
+                print(
+                    f"{row.film:60.60} {row.container:10.10} {row.streams:3}  {row.outcome:20} {equal:6} {row.detail}"
+                )
+            for difference in row.differences:
+                print(f"    {difference}")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--ffmpeg", default="")
+    parser.add_argument("--only", default="", help="films whose name begins so")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of [audio]")
+    parser.add_argument("--temp", type=Path)
+    options = parser.parse_args()
+    settings = stereo.StereoSettings(
+        **{
+            name: json.loads(value) if value[:1] in "0123456789tf" else value
+            for name, value in (word.split("=", 1) for word in options.set)
+        }
+    )
+    rows = asyncio.run(work(options, settings))
+    counts = Counter(row.outcome for row in rows)
+    print("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()))
+    kept, equal = sum(row.kept for row in rows), sum(row.equal for row in rows)
+    print(f"{equal} of {kept} kept streams are the same; {sum(bool(row.differences) for row in rows)} films differ")
+    sys.exit(int(any(row.differences for row in rows)))
+
+
+if __name__ == "__main__":
+    main()
