@@ -11,7 +11,7 @@ from watcher.media import replace
 from watcher.media.replace import Keeping, Swap
 from watcher.rules.signature import Signature
 from watcher.service.conversions import Conversions
-from watcher.service.jobs import JobSpec, Made
+from watcher.service.jobs import Cancelled, Failed, JobSpec, Made
 from watcher.service.landing import Landing, keeping
 from watcher.service.recovery import Recovery
 
@@ -101,10 +101,11 @@ def swap_all(swap: Swap, keeping: Keeping = Keeping()) -> Signature:  # noqa: B0
 class Flight:
     """A conversion in the service's hands, up to the point where its result is made: row, attempt and temporary file."""
 
-    def __init__(self, bench: Bench, form: str) -> None:
+    def __init__(self, bench: Bench, form: str, folder: bytes = b"") -> None:
         self.bench = bench
-        self.swap = make_swap(os.fsencode(bench.root), form)
-        bench.see(os.path.basename(self.swap.film))
+        os.makedirs(bench.path(folder), exist_ok=True)
+        self.swap = make_swap(bench.path(folder), form)
+        bench.see(os.path.relpath(self.swap.film, os.fsencode(bench.root)))
         entry = self.entry()
         with bench.engine.turn():
             for move in ("check_started", "check_passed"):
@@ -135,15 +136,27 @@ class Flight:
 
 async def land(bench: Bench, spec: JobSpec) -> list[str]:
     """Bring a made result in as the service does; gives the attempts that could not be cleared up."""
+    landing, adopted = landing_of(bench)
+    await landing.land(Made(spec, {"hash": "x"}))
+    return adopted
+
+
+async def end(flight: Flight, outcome: Failed | Cancelled) -> list[str]:
+    """End a conversion without a result."""
+    landing, adopted = landing_of(flight.bench)
+    await landing.ended(outcome)
+    return adopted
+
+
+def landing_of(bench: Bench) -> tuple[Landing, list[str]]:
+    """Give the service's landing, and the list of what it could not clear up."""
 
     async def in_store(call, *arguments):
         with bench.engine.turn():
             return call(*arguments)
 
     adopted: list[str] = []
-    landing = Landing(Conversions(bench.engine), keeping(bench.engine.config), in_store, adopted.append)
-    await landing.land(Made(spec, {"hash": "x"}))
-    return adopted
+    return Landing(Conversions(bench.engine), keeping(bench.engine.config), in_store, adopted.append), adopted
 
 
 async def recovered(bench: Bench) -> Recovery:

@@ -1,10 +1,29 @@
 """A result lands in the database as on disk: what a stop has interrupted is finished or cleared up, and the film is whole."""
 
+import dataclasses
 import os
 import subprocess
+from contextlib import contextmanager
 
 import pytest
-from swaps import FORMS, NEW, OLD, Flight, done, mounted, nobody, read, recovered, swap_all, tree, undone, write
+from swaps import (
+    FORMS,
+    NEW,
+    OLD,
+    Flight,
+    done,
+    end,
+    land,
+    mounted,
+    nobody,
+    read,
+    recovered,
+    signature,
+    swap_all,
+    tree,
+    undone,
+    write,
+)
 
 from watcher.config.model import AudioSettings
 from watcher.media import replace
@@ -12,7 +31,8 @@ from watcher.media.replace import Keeping
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.service.conversions import Conversions
-from watcher.service.jobs import Failed
+from watcher.service.jobs import Cancelled, Failed
+from watcher.store.store import signature_columns
 
 
 @pytest.fixture
@@ -197,6 +217,28 @@ async def test_what_a_read_only_disk_holds_back_is_cleared_up_when_it_can_be_wri
         ]
 
 
+@pytest.mark.parametrize("when", ["while it is made", "while it lands", "while we were down"])
+async def test_a_temporary_file_that_went_along_with_its_folder_is_removed_there(bench, when):
+    """And the film starts anew where it is."""
+    flight = Flight(bench, "in_place", b"old")
+    if when == "while it lands":
+        await intend(flight)
+    os.rename(bench.path("old"), bench.path("new"))
+    if when == "while we were down":
+        recovery = await recovered(bench)
+        assert len(bench.store.attempts()) == 1
+        bench.see("old/Film.mkv", "new/Film.mkv", hinted=False)
+        await recovery.settle(bench.root_id, scanned=True)
+    else:
+        bench.see("new/Film.mkv", "old/Film.mkv", evidence="moved_in")
+        await (flight.land() if when == "while it lands" else end(flight, Cancelled(flight.spec)))
+    assert os.listdir(bench.path("new")) == [b"Film.mkv"]
+    assert bench.store.attempts() == []
+    entry = bench.entry("new/Film.mkv")
+    assert entry.id == flight.spec.entry_id
+    assert entry.next_check_at_ms is not None
+
+
 # --- what is said about attributes
 
 
@@ -226,6 +268,15 @@ async def test_an_attribute_that_is_lost_is_said_or_refused(tmp_path, bench_on, 
 
 
 # --- when it is tried again
+
+
+@contextmanager
+def mounted_file(behind, path):
+    subprocess.run(["mount", "--bind", behind, path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
 
 
 def fail(flight, reason):
@@ -274,6 +325,23 @@ async def test_what_the_disk_refuses_only_after_the_work_is_not_tried_for_ever(b
         await flight.land()
     entry = flight.entry()
     assert (entry.reason, entry.next_check_at_ms) == ("not_replaceable", None)
+    assert tree(flight.swap) == undone(flight.swap)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+async def test_a_film_that_is_a_mount_of_its_own_stays_as_it_is(tmp_path, bench, flight):
+    """A single file bound into a container: no rename reaches the file behind it."""
+    behind = tmp_path / "behind.mkv"
+    behind.write_bytes(OLD)
+    with mounted_file(behind, flight.swap.film):
+        spec = dataclasses.replace(
+            flight.spec, signature=signature(flight.swap.film), replaces=signature(flight.swap.film)
+        )
+        bench.store.update_entry(flight.entry(), **signature_columns(spec.signature))
+        await land(bench, spec)
+        assert read(flight.swap.film) == OLD
+    entry = flight.entry()
+    assert (entry.processed_status, entry.reason) == (P.CONVERT_FAILED, "not_replaceable")
     assert tree(flight.swap) == undone(flight.swap)
 
 

@@ -91,6 +91,10 @@ class Service:
                 raise AssertionError(f"not within {timeout} s: {what}\n{self.log.read_text(errors='replace')[-6000:]}")
             time.sleep(0.1)
 
+    def rest(self, seconds: float) -> None:
+        """Let the service have its way for a moment."""
+        time.sleep(seconds)
+
     def statuses(self, path: Path | bytes) -> tuple[str, str, str] | None:
         """Give (integrity, processed, reason) of a file that is there, or None while it has no row."""
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -57,7 +58,7 @@ class Landing:
             final = await asyncio.to_thread(replace.place, swap, who_writes)
         except ConversionFailed as error:
             # What the rehearsal could not foresee costs a whole conversion each time: it is not tried for ever.
-            reason = "not_replaceable" if error.reason == "permission" else error.reason
+            reason = "not_replaceable" if error.reason in ("permission", "io_error") else error.reason
             cleared = await self._cleared(spec, result)
             await self._in_store(self._conversions.failed, Failed(spec, reason, error.detail), cleared)
             return
@@ -73,8 +74,9 @@ class Landing:
 
     async def _cleared(self, spec: JobSpec, result: Signature | None) -> bool:
         """Clear up after a swap that did not come about; where the disk refuses, its attempt stands until it can be."""
+        path = await self._in_store(self._conversions.path_of, spec)
         try:
-            await asyncio.to_thread(replace.clear, swap_of(spec), result)
+            await asyncio.to_thread(_clear, swap_of(spec), path, result)
         except OSError as error:
             log.warning("not cleared up", path=names.readable(spec.path), reason=error.strerror)
             self._adopt(spec.attempt_id)
@@ -111,17 +113,25 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
     if result is not None and swap.target == swap.film and disk.stands(path, result):
         swap = dataclasses.replace(swap, film=path, target=path)  # renamed since, and its row has followed it
     found = replace.settle(swap, result, who_writes)
-    if found is not None:
+    if found is None:
+        _clear(swap, path, result)
+    else:
         log.info("conversion finished after a stop", path=names.readable(path))
     return found
 
 
 def is_adrift(attempt: Attempt, path: bytes) -> bool:
-    """Tell whether a result took its name, and somebody has given it another since: only a scan finds it. Blocking."""
+    """Tell whether the film is not where it was, or has our result under yet another name: only a scan finds it. Blocking."""
     swap, result = _swap_of_attempt(attempt, path), _result_of(attempt)
-    if swap is None or result is None or disk.observe(swap.temp) is not None or disk.stands(swap.film, swap.source):
+    if swap is None or disk.observe(swap.temp) is not None or disk.stands(swap.film, swap.source):
         return False
-    return not disk.stands(swap.target, result) and not disk.stands(path, result)
+    return result is None or not (disk.stands(swap.target, result) or disk.stands(path, result))
+
+
+def _clear(swap: Swap, path: bytes, result: Signature | None) -> None:
+    """Clear up; where somebody has moved the film's folder meanwhile, the temporary file went along."""
+    replace.clear(swap, result)
+    disk.unlink_if_there(os.path.join(os.path.dirname(path), os.path.basename(swap.temp)))
 
 
 def _swap_of_attempt(attempt: Attempt, path: bytes) -> Swap | None:
