@@ -214,7 +214,7 @@ async def test_the_service_counts_what_it_does_and_keeps_it_for_others_to_read(t
     config = StateConfig(storage_url=str(tmp_path / "watcher.db"), stable_wait_sec=0, settle_sec=0)
     async with StateManager(config) as manager:
         await manager.discover_directory(os.fsencode(folder))
-        await manager.process_pending()
+        await manager.work_off()
     async with StateManager(config):
         pass  # opened again in the same process, nothing is counted twice
     read = StateMetrics()

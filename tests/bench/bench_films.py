@@ -50,7 +50,7 @@ async def with_service(top: Path, root: Path) -> tuple[float, float, list[list[s
         ffmpeg.run = noted
         used, began = cpu(), time.perf_counter()
         await manager.discover_directory(os.fsencode(root))
-        await manager.process_pending()
+        await manager.work_off()
         taken = cpu() - used, time.perf_counter() - began, commands
         ffmpeg.run = plain
     return taken

@@ -14,6 +14,7 @@ from rich.text import Text
 from watcher import views
 from watcher.commands import common
 from watcher.config import require_folder, require_folders, require_place
+from watcher.errors import RootError
 from watcher.rules import names
 from watcher.service import log, patience
 from watcher.service.manager import StateManager
@@ -86,10 +87,12 @@ async def scan(loaded: Loaded, folder: os.PathLike[str], *, process: bool) -> in
         async with StateManager(loaded.config) as manager:
             task = progress.add_task("looking for films", total=None)
             found = await manager.discover_directory(root, lambda count: progress.update(task, completed=count))
+            if found["status"] == "error":
+                raise RootError(found["error"])
             progress.update(task, completed=found["discovered_files"], total=found["discovered_files"])
             if process:
                 async with _shown(manager, loaded, root, progress, progress.add_task("working", total=None)):
-                    await manager.process_pending()
+                    await manager.work_off()
     _say_found(root, found)
     if process:
         _say_counts(loaded, root)

@@ -56,6 +56,8 @@ class Dispatch:
         self._roots = roots
         self._in_store = in_store
         self._rules = engine.config.name_rules()
+        self.only: frozenset[int] | None = None
+        """The entries that may be worked on; None for all."""
 
     async def turn(self) -> float:
         """Work off what is due as far as slots allow; gives the time of the next due row that has a slot."""
@@ -116,10 +118,10 @@ class Dispatch:
 
     def _due(self, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
         now_ms = self._engine.now_ms()
-        return self._engine.store.due(complete=complete, now_ms=now_ms, limit=limit, root_ids=root_ids)
+        return self._engine.store.due(complete=complete, now_ms=now_ms, limit=limit, root_ids=root_ids, only=self.only)
 
     def _next(self, complete: bool, root_ids: Sequence[int]) -> float:
-        found = self._engine.store.next_due_ms(complete=complete, root_ids=root_ids)
+        found = self._engine.store.next_due_ms(complete=complete, root_ids=root_ids, only=self.only)
         return float("inf") if found is None else found / 1000
 
     def _decide(self, entry_id: int, seen: Observation) -> JobSpec | None:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from watcher.errors import StoreError
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
 from watcher.service import counting, landing, patience, upkeep, wishes
+from watcher.service.answers import Answers
 from watcher.service.checks import Checks
 from watcher.service.conversions import Conversions
 from watcher.service.dispatch import Dispatch
@@ -32,6 +34,7 @@ from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
 from watcher.service.work import Worker
+from watcher.service.working import Working
 from watcher.store import reports
 from watcher.store.store import StateStore
 from watcher.watch import writers
@@ -52,10 +55,11 @@ PROGRESS_EVERY_SEC = 5.0
 """How often the progress of running jobs is written down for `watcher status`."""
 
 
-class StateManager:
-    """The whole service on one database. An async context manager; `close` is safe to call twice.
+class StateManager(Working, Answers):
+    """The whole service on one database. An async context manager; the first call opens it where nobody did.
 
-    Raises StoreError, ToolError or RootError from `open`, each a sentence for a person.
+    Raises StoreError, ToolError or RootError from `open`, each a sentence for a person. What can be asked of it stands
+    in `answers` and `working`; here is how it is put together and turns.
     """
 
     def __init__(self, config: StateConfig, *, clock: Callable[[], float] = time.time) -> None:
@@ -68,6 +72,13 @@ class StateManager:
         self._landings: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._opened = False
+        self._opening = asyncio.Lock()
+        self._one_turn = asyncio.Lock()
+        self._one_caller = asyncio.Lock()
+        self._ending: asyncio.Task[None] | None = None
+        self._rests = asyncio.Event()
+        self._rests.set()
+        self._last_turn = time.monotonic()
         self._observing = False
         self._watching = False
         self._next_progress = 0.0
@@ -105,8 +116,27 @@ class StateManager:
         """Run a call in the store's thread and give its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
 
+    async def ready(self) -> None:
+        """Open what is not open yet. Raises StoreError after `close`, and what `open` raises."""
+        async with self._opening:
+            if self._ending is not None:
+                raise StoreError("this manager was closed; make another")
+            if not self._opened:
+                await self.open()
+
     async def close(self) -> None:
-        """Stop everything: jobs are cancelled, their processes gone, the database closed."""
+        """Stop everything: jobs are cancelled, their processes gone, the database closed.
+
+        Safe to call twice, at the same time, and from a task that a signal handler made while another monitors.
+        """
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._close(), name="close")
+        await asyncio.shield(self._ending)
+
+    async def _close(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        await self._rests.wait()
         if not self._opened:
             self._thread.shutdown()
             self._notifier.close()
@@ -130,7 +160,7 @@ class StateManager:
 
     async def __aenter__(self) -> Self:
         try:
-            await self.open()
+            await self.ready()
         except BaseException:
             await self.close()
             raise
@@ -148,10 +178,17 @@ class StateManager:
         self._loop.call_soon_threadsafe(self._stop.set)
         self.wake()
 
-    # --- what a caller asks for
-
     async def start_monitoring(self) -> None:
-        """Watch the configured folders and work, until `stop` or cancellation."""
+        """Watch the configured folders and work, until `stop`, `close` or cancellation. Raises RootError."""
+        await self.ready()
+        self._rests.clear()
+        try:
+            await self._monitor()
+        finally:
+            self._watching = False
+            self._rests.set()
+
+    async def _monitor(self) -> None:
         self._observing = True
         await self._roots.start(self.config.watch, observing=True)
         self._watching = True
@@ -163,48 +200,6 @@ class StateManager:
             if self.is_compared():
                 self._upkeep.turn()
             await self._sleep(deadline)
-
-    async def discover_directory(
-        self, folder: bytes, on_progress: Callable[[int], None] | None = None
-    ) -> dict[str, Any]:
-        """Scan one folder once, as a root of its own; gives counts."""
-        return await self._roots.discover(folder, on_progress)
-
-    async def process_pending(self, on_turn: Callable[[], None] | None = None) -> None:
-        """Work until nothing is due, running or waiting to settle among the watched roots."""
-        while not self._stop.is_set():
-            deadline = await self.turn()
-            if on_turn is not None:
-                on_turn()
-            if (
-                not self._busy()
-                and not self._roots.scanning()
-                and not await self.in_store(self._store.unsettled, self._roots.active())
-            ):
-                return
-            await self._sleep(deadline)
-
-    async def run_maintenance(self) -> dict[str, Any]:
-        """Delete what is out of date, beside running work, and give counts.
-
-        Gone are then: entries whose file has been gone for longer than `keep_processed_days` from a folder that is
-        there (never one whose file may exist, never one in work), older journal lines (each file keeps its last), and
-        groups without files. The file is rewritten when that frees a quarter of it. Gives `entries_deleted`,
-        `journal_lines_deleted`, `groups_deleted`, `freed_bytes`, `duration_sec`.
-        """
-        return await self._upkeep.maintain()
-
-    def is_watching(self) -> bool:
-        """Tell whether the watches stand."""
-        return self._watching
-
-    def is_compared(self) -> bool:
-        """Tell whether every root has been scanned since the start, or cannot be."""
-        return self._watching and self._roots.compared()
-
-    def running(self) -> dict[str, float]:
-        """Give attempt id -> progress of the running jobs."""
-        return self._pool.running()
 
     # --- the loop
 
@@ -224,6 +219,11 @@ class StateManager:
 
     async def turn(self) -> float:
         """Take in what happened, start what is due; gives the time of the next turn, in seconds of the wall clock."""
+        async with self._one_turn:
+            return await self._turn()
+
+    async def _turn(self) -> float:
+        self._last_turn = time.monotonic()
         await self._take_outcomes()
         await self._take_hints()
         next_root = await self._roots.turn()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from watcher.config import WatchSettings
     from watcher.rules.debounce import DueHint
     from watcher.service.engine import Engine
-    from watcher.service.intake import Intake
+    from watcher.service.intake import Intake, Sighting
     from watcher.service.jobs import Checked
     from watcher.service.recovery import Recovery
     from watcher.watch.observers import Observers
@@ -136,6 +136,18 @@ class Roots:
             root.trouble = sentence
             root.due_scan = 0.0
             log.warning("watching trouble", root=names.readable(root.path), trouble=sentence)
+
+    def silent(self) -> tuple[tuple[bytes, str], ...]:
+        """Give the roots whose events cannot be relied on, and why."""
+        return tuple((root.path, root.trouble) for root in self._roots.values() if root.trouble)
+
+    def forget(self) -> None:
+        """Know no root any more: the database knows none."""
+        self._roots.clear()
+
+    async def take(self, root_id: int, sightings: Sequence[Sighting]) -> None:
+        """Take in what somebody saw in a root."""
+        await self._scanner.take(self._roots[root_id], sightings, whole=False)
 
     def vouch(self, path: bytes) -> None:
         """Take a root as it is now, since a person says that it is right."""
@@ -261,21 +273,41 @@ class Roots:
         began = time.monotonic()
         if not await self._judge.is_itself(root):
             raise RootError(f"{names.readable(path)}: {root.suspended}")
-        before = await self._in_store(self._engine.store.count_entries, root.id)
         state = await self._scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
         await self._recovery.settle(root.id, scanned=True)
         root.compared = True
-        root.due_scan = float("inf")
-        after = await self._in_store(self._engine.store.count_entries, root.id)
+        if known is None:
+            root.due_scan = float("inf")
         return {
             "directory": names.readable(path),
             "discovered_files": state.files,
-            "files_added": after - before,
-            "files_gone": state.gone_files,
+            "files_added": state.taken.added,
+            "files_updated": state.taken.changed,
+            "files_moved": state.taken.moved,
+            "files_gone": state.taken.gone,
             "scan_time_sec": round(time.monotonic() - began, 3),
         }
+
+    async def adopt(self) -> None:
+        """Take on every folder the database knows, without watching or scanning it: its films may be worked on."""
+        for row in await self._in_store(self._engine.store.roots):
+            if row.id not in self._roots:
+                await self.around(row.path)
+
+    async def around(self, folder: bytes) -> WatchedRoot:
+        """Give the root that a folder lies in, taken on if it was not; a folder in none becomes one."""
+        top, _ = await self._in_store(self._root_around, folder)
+        row = await self._in_store(self._engine.store.root_at, top)
+        root = self._roots.get(row.id)
+        if root is None:
+            root = await self._take_on(top, "poll")
+            await self._judge.is_itself(root)
+            root.compared, root.due_scan = True, float("inf")
+        elif root.suspended is not None:
+            await self._judge.is_itself(root)
+        return root
 
     def _root_around(self, path: bytes) -> tuple[bytes, bytes]:
         """Give the known root that a folder lies in, and the folder relative to it; a folder in none is its own root."""

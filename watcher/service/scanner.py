@@ -12,13 +12,14 @@ import structlog
 
 from watcher.rules import names
 from watcher.service import counting, patience, scans
+from watcher.service.intake import Taken
 from watcher.service.judging import DOUBT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from watcher.service.engine import Engine
-    from watcher.service.intake import Intake, Sighting, Taken
+    from watcher.service.intake import Intake, Sighting
     from watcher.service.judging import Judge, WatchedRoot
 
 log = structlog.get_logger("watcher")
@@ -61,7 +62,7 @@ class Scanner:
 
         def hand_over(sightings: list[Any]) -> None:
             taken = asyncio.run_coroutine_threadsafe(self.take(root, sightings, whole=True), loop)
-            taken.result()
+            state.taken.add(taken.result())
 
         teller = loop.create_task(_tell(state, on_progress)) if on_progress is not None else None
         try:
@@ -90,10 +91,13 @@ class Scanner:
             await self._conclude(root, state, whole=not below)
         return state
 
-    async def take(self, root: WatchedRoot, sightings: Sequence[Any], *, whole: bool) -> None:
-        """Take sightings in, and log what they brought; of a root that is not itself nothing is taken."""
-        if root.suspended is None:
-            self._say(root, await self._in_store(self._intake.take, root.id, sightings), whole=whole)
+    async def take(self, root: WatchedRoot, sightings: Sequence[Any], *, whole: bool) -> Taken:
+        """Take sightings in, log what they brought and give it; of a root that is not itself nothing is taken."""
+        if root.suspended is not None:
+            return Taken()
+        taken: Taken = await self._in_store(self._intake.take, root.id, sightings)
+        self._say(root, taken, whole=whole)
+        return taken
 
     async def _conclude(self, root: WatchedRoot, state: scans.Scan, *, whole: bool) -> None:
         """Declare gone what the scan missed, unless it is so much that the root itself must be doubted."""
@@ -109,7 +113,7 @@ class Scanner:
             )
             return
         if state.gone:
-            await self.take(root, state.gone, whole=True)
+            state.taken.add(await self.take(root, state.gone, whole=True))
         if whole:
             await self._in_store(self._note_scan, root.id, state.files)
 

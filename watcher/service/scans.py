@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from watcher.service.intake import Sighting
+from watcher.service.intake import Sighting, Taken
 from watcher.watch import scan
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Scan:
     unmounted: list[bytes] = field(default_factory=list)
     """Folders whose disk, mounted below the root, is not there."""
     stopped: bool = False
+    taken: Taken = field(default_factory=Taken)
+    """What of it was news to the database."""
 
 
 def run(

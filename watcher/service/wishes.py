@@ -37,7 +37,7 @@ def _carry_out(engine: Engine, wish: Request) -> None:
         return
     if wish.kind == "release":
         _release(engine, entry)
-    elif not _retry(engine, entry):
+    elif not retry(engine, entry):
         log.info(
             "wish needs nothing",
             wish=wish.kind,
@@ -64,7 +64,8 @@ def _release(engine: Engine, entry: FileEntry) -> None:
     )
 
 
-def _retry(engine: Engine, entry: FileEntry) -> bool:
+def retry(engine: Engine, entry: FileEntry) -> bool:
+    """Have what failed tried again now; False when nothing has failed."""
     now = engine.clock()
     if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
         engine.move(entry, "retry", reason="a person asked", next_at=now, failures_in_row=0)

@@ -10,7 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from watcher.store import backup
-from watcher.store.models import FileEntry
+from watcher.store.models import MODELS, FileEntry
 from watcher.store.session import Session
 
 if TYPE_CHECKING:
@@ -71,6 +71,16 @@ class Care(Session):
     def forget_groups(self) -> int:
         """Delete the groups that no file belongs to; gives their number."""
         return int(self.sql(_EMPTY_GROUPS).rowcount)
+
+    def clear(self) -> int:
+        """Delete everything that is known; gives the number of files. The caller has a backup."""
+        with self.transaction():
+            files = int(self.sql("SELECT count(*) FROM file_entry").fetchone()[0])
+            self.sql("UPDATE file_entry SET made_from_id = NULL, group_id = NULL")
+            for model in reversed(MODELS):
+                self.run(model.delete())
+            self._folders.clear()
+        return files
 
     def wasted_bytes(self) -> int:
         """Give how much of the file is free pages, when there are enough of them for `vacuum` to pay; else 0."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.rules import groups
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+from watcher.store.models import Folder, GroupEntry, Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +139,37 @@ def due(store: StateStore, now_ms: int) -> int:
     return sum(store.sql(_DUE.format(which), (now_ms,)).fetchone()[0] for which in ("=", "<>"))
 
 
+def count_groups(store: StateStore) -> int:
+    """Count the groups that have files."""
+    return int(store.sql("SELECT count(DISTINCT group_id) FROM file_entry WHERE group_id IS NOT NULL").fetchone()[0])
+
+
+def group(store: StateStore, group_id: int) -> GroupEntry | None:
+    """Give a group with its folder and root; None when there is none."""
+    query = GroupEntry.select(GroupEntry, Folder, Root).join(Folder).join(Root).where(GroupEntry.id == group_id)
+    return next(iter(store.run(query)), None)
+
+
+def finished_since(store: StateStore, at_ms: int) -> int:
+    """Count the files about whose sound something was settled since a time."""
+    return int(store.sql(_FINISHED, (at_ms,)).fetchone()[0])
+
+
+def last_line(store: StateStore) -> int:
+    """Give the id of the journal's last line: what comes after it is news. 0 when there is none."""
+    return int(store.sql("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0])
+
+
+def worked_on(store: StateStore, after_line: int) -> dict[int, float]:
+    """Give the ids of the files whose statuses moved after a line of the journal -> seconds from first to last move."""
+    return {row[0]: (row[2] - row[1]) / 1000 for row in store.sql(_WORKED_ON, (after_line,))}
+
+
+def expired(store: StateStore, now_ms: int) -> int:
+    """Count the jobs on record whose lease has run out."""
+    return int(store.sql("SELECT count(*) FROM attempt WHERE lease_until_ms < ?", (now_ms,)).fetchone()[0])
+
+
 def jobs(store: StateStore) -> list[Job]:
     """Give the attempts on record, the oldest first."""
     return [Job(row[0], _path(*row[1:4]), *row[4:]) for row in store.sql(_JOBS)]
@@ -248,6 +280,12 @@ _FILES_OF_ROOTS = """SELECT f.root_id, count(*) FROM folder AS f JOIN file_entry
 _JOBS = """SELECT a.id, r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms FROM attempt AS a
     JOIN file_entry AS e ON e.id = a.entry_id JOIN folder AS f ON f.id = e.folder_id JOIN root AS r ON r.id = f.root_id
     ORDER BY a.started_at_ms"""
+# The journal grows with time: its newest lines are found from its end.
+_FINISHED = """SELECT count(DISTINCT entry_id) FROM journal
+    WHERE id > (SELECT coalesce(max(id), 0) FROM (SELECT id FROM journal WHERE at_ms < ? ORDER BY id DESC LIMIT 1))
+    AND subject = 'processed' AND after NOT IN ('new', 'convert_failed')"""
+_WORKED_ON = """SELECT entry_id, min(at_ms), max(at_ms) FROM journal WHERE id > ? AND subject <> 'path'
+    GROUP BY entry_id ORDER BY min(id)"""
 _DUE = """SELECT count(*) FROM file_entry
     WHERE next_check_at_ms IS NOT NULL AND integrity_status {0} 'complete' AND next_check_at_ms <= ?"""
 # One query for each of the two partial indexes of due rows: neither answers for both.

@@ -75,10 +75,6 @@ class RootRows(Session):
                 found.append(b"/".join(part for part in (root, path, name) if part or part is root))
         return found[:_SAMPLE]
 
-    def count_entries(self, root_id: int) -> int:
-        """Count the entries of a root, gone ones too."""
-        return int(FileEntry.select().join(Folder).where(Folder.root == root_id).count(self._db))
-
     def unsettled(self, root_ids: Sequence[int]) -> int:
         """Count the entries of these roots that are still to be looked at for the first time, or to be processed."""
         new = (FileEntry.integrity_status.in_(("unknown", "pending"))) | (

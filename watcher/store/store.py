@@ -102,23 +102,30 @@ class StateStore(RootRows, WorkRows, Care):
         """Begin a query of entries with their folders and roots, which `FileEntry.path` needs."""
         return FileEntry.select(FileEntry, Folder, Root).join(Folder).join(Root)
 
-    def due(self, *, complete: bool, now_ms: int, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
+    def due(
+        self, *, complete: bool, now_ms: int, limit: int, root_ids: Sequence[int], only: Iterable[int] | None = None
+    ) -> list[FileEntry]:
         """Give the entries whose time has come and that nobody works on, the longest due first.
 
-        `complete` chooses the kind of work: False those to be checked, True those to be processed.
+        `complete` chooses the kind of work: False those to be checked, True those to be processed. `only` names
+        entries by id, all others are left waiting.
         """
-        found = self._waiting(complete, now_ms, limit, root_ids)
+        found = self._waiting(complete, now_ms, limit, root_ids, only)
         entries = {entry.id: entry for entry in self._entries(FileEntry.id.in_([row[0] for row in found]))}
         return [entries[row[0]] for row in found]
 
-    def next_due_ms(self, *, complete: bool, root_ids: Sequence[int]) -> int | None:
+    def next_due_ms(self, *, complete: bool, root_ids: Sequence[int], only: Iterable[int] | None = None) -> int | None:
         """Give the time of the next due entry of one kind of work."""
-        found = self._waiting(complete, _FAR_FUTURE_MS, 1, root_ids)
+        found = self._waiting(complete, _FAR_FUTURE_MS, 1, root_ids, only)
         return found[0][1] if found else None
 
-    def _waiting(self, complete: bool, until_ms: int, limit: int, root_ids: Sequence[int]) -> list[tuple[int, int]]:
-        query = _DUE.format(*(("process", "=") if complete else ("check", "<>")))
-        return self.sql(query, (until_ms, json.dumps(list(root_ids)), limit)).fetchall()
+    def _waiting(
+        self, complete: bool, until_ms: int, limit: int, root_ids: Sequence[int], only: Iterable[int] | None
+    ) -> list[tuple[int, int]]:
+        chosen = "" if only is None else "AND e.id IN (SELECT value FROM json_each(?))"
+        query = _DUE.format(*(("process", "=") if complete else ("check", "<>")), chosen)
+        named = [] if only is None else [json.dumps(list(only))]
+        return self.sql(query, [until_ms, json.dumps(list(root_ids)), *named, limit]).fetchall()
 
     def update_entry(self, entry: FileEntry, **changes: Any) -> None:
         """Write columns of an entry that are no status."""
@@ -193,7 +200,7 @@ _DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_e
     CROSS JOIN folder AS f ON f.id = e.folder_id
     WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete' AND e.next_check_at_ms <= ?
     AND f.root_id IN (SELECT value FROM json_each(?)) AND e.id NOT IN (SELECT entry_id FROM attempt)
-    ORDER BY e.next_check_at_ms LIMIT ?"""
+    {2} ORDER BY e.next_check_at_ms LIMIT ?"""
 _NEW_WAITS = "newly found: it must be quiet first"
 _INSERT = """INSERT OR IGNORE INTO file_entry
     (folder_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
