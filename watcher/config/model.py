@@ -75,7 +75,6 @@ class AudioSettings(_Table):
     dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     default_track: bool = False
     position: Literal["last", "first"] = "last"
-    output: Literal["add", "sidecar"] = "add"
     keep_original: bool = False
     mtime: Literal["keep", "now"] = "keep"
     lost_attributes: Literal["note", "refuse"] = "note"
