@@ -13,6 +13,7 @@ from pathlib import Path
 
 import clips
 import pytest
+from running import Service
 
 from watcher.media import decode, ffmpeg, integrity, passes, probe, reference, sparse, structure, tools
 from watcher.rules.signature import Signature
@@ -377,3 +378,67 @@ async def test_a_film_that_is_not_the_one_meant_has_no_verdict(ours, film):
     replaced(film)
     verdict = await verdict_of(ours, film, expected=meant)
     assert (verdict.status, verdict.reason) == (ERROR, Reason.CHANGED_WHILE_CHECKING)
+
+
+# --- the whole service
+
+
+@pytest.fixture
+def slow_service(tmp_path):
+    """Give a service whose first decoder takes as long as the film; a full check of eight seconds is under way then."""
+    script, once = tmp_path / "ffmpeg", tmp_path / "once"
+    script.write_text(
+        f'#!/bin/sh\ncase "$*" in *-progress*) [ -e {once} ] || {{ : > {once}; exec {REAL["ffmpeg"]} -re "$@"; }};; esac\n'
+        f'exec {REAL["ffmpeg"]} "$@"\n'
+    )
+    script.chmod(0o755)
+    drop = tmp_path / "films"
+    drop.mkdir()
+    service = Service(
+        tmp_path, drop, integrity_quick_mode=False, ffmpeg={"ffmpeg": str(script), "ffprobe": REAL["ffprobe"]}
+    )
+    yield service, drop
+    if service._process is not None:
+        service.stop()
+
+
+def drop_and_wait_for_the_check(service, drop):
+    film = drop / "film.mkv"
+    shutil.copy(clips.path("mkv", 8), film)
+    service.until((service.folder / "once").exists, "the film is being decoded")
+    return film
+
+
+def test_a_film_that_changes_under_its_check_is_looked_at_again_without_anybody_asking(slow_service):
+    """Cut down in the middle of the check and written anew: the verdict is that of the new film."""
+    service, drop = slow_service
+    service.start()
+    film = drop_and_wait_for_the_check(service, drop)
+    os.truncate(film, 5000)
+    shutil.copy(clips.path("mkv", 1), film)
+    service.reaches(film, "COMPLETE", "IGNORED")
+    assert service.moves(film).count("check_passed") == 1
+    assert "check_failed" not in service.moves(film)
+
+
+def test_a_root_pulled_away_under_a_check_says_nothing_about_its_film(slow_service, tmp_path):
+    """A lazy unmount in the middle of the decoding: the film is neither gone nor broken, and whole when it is back."""
+    service, drop = slow_service
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "--bind", disk, drop]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs to mount")
+    try:
+        service.start()
+        film = drop_and_wait_for_the_check(service, drop)
+        subprocess.run(["umount", "-l", drop], check=True)
+        service.until(lambda: any(line["event"] == "root suspended" for line in service.lines()), "it is suspended")
+        service.until(lambda: "check_undecided" in service.moves(film), "the check has ended")
+        assert service.statuses(film)[::2] == ("ERROR", "root_suspended")
+        subprocess.run(mount, check=True)
+        service.reaches(film, "COMPLETE")
+        assert {"gone", "check_failed"}.isdisjoint(service.moves(film))
+    finally:
+        service.stop()
+        subprocess.run(["umount", "-l", drop], check=False)
