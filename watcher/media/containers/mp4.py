@@ -40,6 +40,8 @@ class _Movie:
     samples: int
     last_byte: int
     """Where the last sample of all tracks ends, at least."""
+    elsewhere: int = 0
+    """Tracks whose samples are in another file."""
 
 
 class _BrokenError(Exception):
@@ -62,6 +64,8 @@ def walk(reader: Reader) -> Structure:
             movie = _read_movie(reader, moov)
         except _BrokenError as broken:
             return bad(reader, container, broken.offset, "readable movie header", payload=payload)
+    if movie is not None and movie.elsewhere == movie.tracks:
+        return Structure("not_media", container, reasons=("it only refers to another file, which holds its tracks",))
     found = _judge(reader, container, boxes, movie, stopped_at)
     return replace(found, payload=payload, declared_sec=found.declared_sec or (movie.duration_sec if movie else None))
 
@@ -167,7 +171,7 @@ def _children(reader: Reader, box: Box, skip: int = 0) -> Iterator[Box]:
 
 
 def _read_movie(reader: Reader, moov: Box) -> _Movie:
-    duration, fragmented, tracks, samples, last_byte = None, False, 0, 0, 0
+    duration, fragmented, tracks, samples, last_byte, elsewhere = None, False, 0, 0, 0, 0
     for box in _children(reader, moov):
         if box.kind == b"mvhd":
             duration = _ticks(reader, box)
@@ -177,11 +181,14 @@ def _read_movie(reader: Reader, moov: Box) -> _Movie:
             tracks, samples = 1, 1
         elif box.kind == b"trak":
             tracks += 1
+            elsewhere += _is_elsewhere(reader, box)
             count, end = _track(reader, box)
             samples, last_byte = samples + count, max(last_byte, end)
+        elif box.kind == b"rmra":  # a list of movies to choose from
+            return _Movie(None, fragmented=False, tracks=1, samples=0, last_byte=0, elsewhere=1)
     if not tracks:
         raise _BrokenError(moov.content)
-    return _Movie(duration, fragmented, tracks, samples, last_byte)
+    return _Movie(duration, fragmented, tracks, samples, last_byte, elsewhere)
 
 
 def _ticks(reader: Reader, mvhd: Box) -> float | None:
@@ -192,14 +199,29 @@ def _ticks(reader: Reader, mvhd: Box) -> float | None:
     return ticks / timescale if timescale and ticks and ticks != unknown else None
 
 
+def _inside(reader: Reader, box: Box | None, *kinds: bytes) -> Box | None:
+    for kind in kinds:
+        box = next((inner for inner in _children(reader, box) if inner.kind == kind), None) if box else None
+    return box
+
+
+def _is_elsewhere(reader: Reader, trak: Box) -> bool:
+    """Tell whether all of a track's data references name another file: the first flag says "in this file"."""
+    table = _inside(reader, trak, b"mdia", b"minf", b"dinf", b"dref")
+    entries = list(_children(reader, table, skip=8)) if table else []
+    named = [entry for entry in entries if entry.end - entry.content > 4]
+    return (
+        bool(named)
+        and len(named) == len(entries)
+        and not any(reader.at(entry.content + 3, 1)[0] & 1 for entry in named)
+    )
+
+
 def _track(reader: Reader, trak: Box) -> tuple[int, int]:
     """Give a track's number of samples and the byte at which its last chunk ends, at least."""
-    table = trak
-    for kind in (b"mdia", b"minf", b"stbl"):
-        inner = next((box for box in _children(reader, table) if box.kind == kind), None)
-        if inner is None:
-            return 0, 0
-        table = inner
+    table = _inside(reader, trak, b"mdia", b"minf", b"stbl")
+    if table is None:
+        return 0, 0
     tables = {box.kind: box for box in _children(reader, table)}
     sizes, chunks, per_chunk = tables.get(b"stsz"), tables.get(b"co64") or tables.get(b"stco"), tables.get(b"stsc")
     counted = sizes or tables.get(b"stz2")
