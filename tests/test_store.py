@@ -57,7 +57,7 @@ def test_the_due_query_walks_its_index_in_order_and_sorts_nothing(store):
     from watcher.store import store as module
 
     for kind in (("check", "<>"), ("process", "=")):
-        plan = [row[3] for row in store.sql("EXPLAIN QUERY PLAN " + module._DUE.format(*kind), (1, "[1]", 5))]
+        plan = [row[3] for row in store.sql("EXPLAIN QUERY PLAN " + module._DUE.format(*kind, ""), (1, "[1]", 5))]
         assert any(f"file_entry_due_{kind[0]}" in step for step in plan), plan
         assert not any("ORDER BY" in step for step in plan), plan
 
