@@ -43,6 +43,27 @@ def test_lines_about_the_content_count(line):
     assert not listener().ignores(line)
 
 
+def test_of_the_warnings_only_a_picture_marked_as_corrupt_counts():
+    """FFmpeg 5 and 8 say it differently; a line without a level goes on with the one before it."""
+    ears = listener()
+    assert not ears.ignores("[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] [warning] corrupt decoded frame")
+    assert not ears.ignores("[warning] file:/films/a [error] b.mkv: corrupt decoded frame in stream 0")
+    assert ears.ignores("[matroska,webm @ 0x1] [warning] Could not find codec parameters for stream 2 (Subtitle: none)")
+    assert ears.ignores("Consider increasing the value for the 'analyzeduration' (0) and 'probesize' options")
+    assert not ears.ignores("[h264 @ 0x1] [error] error while decoding MB 10 2, bytestream -5")
+    assert not ears.ignores("and so on")
+
+
+def test_a_corrupt_picture_follows_its_decoders_own_complaint_or_is_one_itself():
+    """Counted once; and alone it is no complaint of intact films."""
+    marked = "[dec:ac3 @ 0x2] [warning] corrupt decoded frame"
+    mismatch = "[ac3 @ 0x1] [error] frame CRC mismatch"
+    assert complaints.defects((mismatch, marked)) == 1
+    assert complaints.are_of_intact_films((mismatch, marked))
+    assert complaints.defects((marked,)) == 1
+    assert not complaints.are_of_intact_films((marked,))
+
+
 def test_a_cover_picture_may_be_broken_but_not_a_film_of_pictures():
     """mjpeg is a cover's codec, unless the film itself is mjpeg."""
     line = "[mjpeg @ 0x1] [error] overread 8"

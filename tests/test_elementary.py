@@ -73,11 +73,14 @@ def test_tags_before_and_behind_the_sound_are_not_the_sound(kind):
     assert walk(before + content[:-40] + behind).status == "cut"
 
 
-def test_junk_behind_a_flac_is_a_note():
-    """The last sample is there."""
-    found = walk(clips.content("flac") + random.Random(2).randbytes(3000))
-    assert found.status == "whole"
-    assert found.notes == ("3,000 bytes of something else at the end",)
+@pytest.mark.parametrize("kind", ["flac", "mp3"])
+@pytest.mark.parametrize("junk", [bytes(7000), random.Random(2).randbytes(7000)], ids=["zeros", "garbage"])
+def test_junk_behind_counted_sound_is_a_note_and_no_payload(kind, junk):
+    """All that was counted is there."""
+    content = clips.content(kind)
+    found = walk(content + junk)
+    assert (found.status, found.notes) == ("whole", ("7,000 bytes of something else at the end",))
+    assert found.payload == walk(content).payload
 
 
 @pytest.mark.parametrize("kind", [*COUNTED, "adts", "ac3"])

@@ -5,11 +5,12 @@ import os
 import random
 import re
 import shutil
+import subprocess
 
 import clips
 import pytest
 
-from watcher.media import ffmpeg, integrity, tools
+from watcher.media import ffmpeg, integrity, packets, tools
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 
@@ -117,9 +118,17 @@ async def test_damage_in_the_middle_is_damage(ours, put):
     assert verdict.evidence
 
 
-async def test_one_complaint_about_a_proved_film_is_a_note_or_a_verdict_as_asked(ours, put):
+@pytest.fixture
+def unsummed(tmp_path):
+    """A film in Matroska whose clusters have no checksums, as mkvmerge writes them."""
+    film = tmp_path / "unsummed.mkv"
+    clips.ffmpeg("-i", str(clips.path("mkv")), "-c", "copy", "-write_crc32", "0", str(film))
+    return film
+
+
+async def test_one_complaint_about_a_proved_film_is_a_note_or_a_verdict_as_asked(ours, put, unsummed):
     """Tolerance needs the structure's proof; tolerate_lines=0 has none."""
-    content = bytearray(clips.content("mkv"))
+    content = bytearray(unsummed.read_bytes())
     at = content.index(b"\x0b\x77", len(content) // 2)  # one AC-3 frame's content
     content[at + 30 : at + 34] = bytes(255 - byte for byte in content[at + 30 : at + 34])
     path = put(bytes(content))
@@ -127,6 +136,39 @@ async def test_one_complaint_about_a_proved_film_is_a_note_or_a_verdict_as_asked
     assert (lenient.status, strict.status) == (COMPLETE, INCOMPLETE), (lenient, strict)
     assert lenient.notes
     assert lenient.score < 1
+
+
+@EACH
+async def test_one_changed_bit_is_damage_where_the_container_keeps_checksums(ours, put, mode):
+    """FFmpeg writes a CRC-32 into every cluster of Matroska: no decoder need hear the bit."""
+    content = bytearray(clips.content("mkv"))
+    content[len(content) // 2] ^= 1
+    verdict = await verdict_of(ours, put(bytes(content)), mode)
+    assert (verdict.status, verdict.reason) == (INCOMPLETE, Reason.DAMAGED)
+    assert "checksum" in verdict.evidence[0]
+    assert 0 < verdict.first_damage_byte <= len(content) // 2
+
+
+async def test_a_page_of_zeros_in_a_picture_is_told_from_silence(ours, tmp_path):
+    """PCM is full of zeros by right, and H.264 beside it is not: where the page lies decides."""
+    film = tmp_path / "film.mov"
+    clips.ffmpeg(
+        *("-i", str(clips.path("mp4", 4)), "-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo", "-shortest"),
+        *("-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "pcm_s16le", str(film)),
+    )
+    assert (await verdict_of(ours, bytes(film))).status is COMPLETE
+    listed = packets.command(ours, bytes(film))
+    places = [
+        line.split(",") for line in subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split()
+    ]
+    at = max((int(size), int(place)) for stream, size, place in places if stream == "0")[1]
+    content = bytearray(film.read_bytes())
+    page = (at + 4096) & ~4095
+    content[page : page + 4096] = bytes(4096)
+    film.write_bytes(content)
+    verdict = await verdict_of(ours, bytes(film))
+    assert (verdict.status, verdict.reason) == (INCOMPLETE, Reason.ZEROS)
+    assert "within stream 0 (h264)" in verdict.evidence[0]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +280,7 @@ async def test_a_long_film_is_sampled_in_quick_mode(ours, tmp_path):
 async def test_audio_mode_hears_all_sound_of_a_long_film_and_does_not_decode_its_pictures(ours, tmp_path):
     """What lies between two samples of a quick check is heard; a verdict of damage is a full check's."""
     film = tmp_path / "long.mkv"
-    clips.ffmpeg(*("-stream_loop", "29", "-i", str(clips.path("mkv")), "-c", "copy", str(film)))
+    clips.ffmpeg(*("-stream_loop", "29", "-i", str(clips.path("mkv")), "-c", "copy", "-write_crc32", "0", str(film)))
     log = tmp_path / "calls"
     script = tmp_path / "ffmpeg"
     script.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\nexec {shutil.which("ffmpeg")} "$@"\n')

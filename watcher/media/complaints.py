@@ -77,8 +77,12 @@ _OF_INTACT: Final = (
 place makes a decoder complain once or twice, and then go on."""
 _BEHIND: Final = re.compile(r"Error during demuxing|\[flv @ .*Packet mismatch")
 """What a demuxer says of bytes that stand behind the film."""
+_LEVEL: Final = re.compile(r"(?:^|\] )\[(panic|fatal|error|warning|info)\] ")
+_CORRUPT_FRAME: Final = "corrupt decoded frame"
+"""The one warning that counts: H.264's decoder conceals what was changed, and only marks the picture. Films cut out of
+others, also between open groups of pictures, were not seen to cause it."""
 _FOLLOWS: Final = re.compile(
-    r"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)"
+    rf"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)|{_CORRUPT_FRAME}"
 )
 """What the caller of a decoder adds to the decoder's own complaint."""
 
@@ -93,13 +97,18 @@ class Listener:
         self._seen = [0] * len(BENIGN)
         self._patterns = [re.compile(entry.pattern) for entry in BENIGN]
         self._position_sec = 0.0
+        self._level = ""
 
     def moved(self, progress: Progress) -> None:
         """Take note of the position."""
         self._position_sec = progress.out_time_sec or self._position_sec
 
     def ignores(self, line: str) -> bool:
-        """Tell whether a line says nothing about the film."""
+        """Tell whether a line says nothing about the film. A line without a level goes on with the one before it."""
+        if level := _LEVEL.search(line):
+            self._level = level[1]
+        if self._level in {"warning", "info"}:
+            return _CORRUPT_FRAME not in line
         cover = _COVER.match(line)
         if cover and cover[1] not in self._codecs:
             return True

@@ -98,7 +98,8 @@ def command(
     # passthrough and -1 keep the null muxer from inventing time stamps and complaining about them.
     timing = ("-fps_mode", "passthrough", "-enc_time_base", "-1") if decoded else ()
     return [
-        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE)),
+        *(tools.ffmpeg, *ffmpeg.QUIET, "-v", "repeat+level+warning", *ffmpeg.PROGRESS),
+        *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE),
         *("-threads", str(threads), *crc, *skip, *part, "-i", ffmpeg.source(path)),
         *_output(decoded, timing),
         *_output(copied, ("-c", "copy")),

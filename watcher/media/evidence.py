@@ -41,6 +41,7 @@ _DENSE_CODECS: Final = frozenset(
 )
 """Codecs that cannot fill a page with zeros: entropy coding has no such runs, and their frames of silence have headers
 closer together. Of 250 intact films only those with PCM, FLAC or data tracks had such a page."""
+_UNBROKEN_PACKETS: Final = frozenset({"matroska", "webm", "mp4", "mov", "avi", "flv"})
 _WITH_NOTES: Final = 0.9
 """The score of a whole film about which something is odd."""
 _SLACK_SEC: Final = 1.5
@@ -82,6 +83,14 @@ class Evidence:
         if self.structure.status != "whole":
             return False
         return self.chosen.codecs <= _DENSE_CODECS and all(stream.kind != "data" for stream in self.probe.streams)
+
+    @property
+    def dense_streams(self) -> dict[int, str]:
+        """The streams (their index and codec) in whose packets no page can be zeros, where packets lie in one piece."""
+        if self.structure.container not in _UNBROKEN_PACKETS:
+            return {}
+        decoded = (*self.chosen.video, *self.chosen.audio)
+        return {stream.index: stream.codec for stream in decoded if stream.codec in _DENSE_CODECS}
 
     @property
     def zero_run_bytes(self) -> int:

@@ -5,6 +5,7 @@
     probe       ffprobe finds picture or sound               0.1 s
     reference   full: a checksum beside the film             the disk's speed, and decides without decoding
     zeros       parts that were never filled                 the disk's speed; large files sampled in quick mode
+    framing     blocks, packets, checksums of the container  read along with the zeros; not of large files in quick mode
     decode      quick: samples; audio, and quick with a short film: key frames and all sound; full: everything
 
 INCOMPLETE needs evidence from the content. ERROR means only that we could not find out. FFmpeg's exit code proves
@@ -21,7 +22,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import NoAnswer, ProbeFailed, ToolMissing
-from watcher.media import complaints, control_file, decode, faults, probe, reference, sparse, structure
+from watcher.media import (
+    complaints,
+    control_file,
+    decode,
+    faults,
+    packets,
+    probe,
+    reference,
+    sparse,
+    structure,
+    unwritten,
+)
 from watcher.media.evidence import Evidence
 from watcher.media.passes import Passes
 from watcher.rules import languages
@@ -128,7 +140,7 @@ class _Check:
                 return verdict
         if self.known.mode is Mode.FULL:
             return await self._everything()
-        return await self._zeros() or await self._decode_parts()
+        return await self._payload() or await self._decode_parts()
 
     async def _download(self) -> Verdict | None:
         """Believe a downloader that keeps its own account beside the file."""
@@ -155,17 +167,7 @@ class _Check:
         )
 
     async def _holes(self) -> Verdict | None:
-        self.known.holes = await asyncio.to_thread(sparse.holes, self._path, self.known.structure.payload)
-        return self._judge_holes(sparse.SILENT_RUN_BYTES)
-
-    def _judge_holes(self, at_least: int) -> Verdict | None:
-        longest = max((end - start for start, end in self.known.holes), default=0)
-        if not longest or longest < at_least:
-            return None
-        missing = sum(end - start for start, end in self.known.holes)
-        evidence = f"holes: {len(self.known.holes)} with {missing:,} bytes that were never written"
-        verdict = self.known.incomplete(Reason.HOLE, 1 - missing / self.known.size, evidence)
-        return replace(verdict, missing_bytes=missing, first_damage_byte=self.known.holes[0][0])
+        return await unwritten.find_holes(self.known, self._path)
 
     async def _probe(self) -> Verdict | None:
         finished = await probe.ask(self._tools, self._path, time_limit_sec=min(probe.TIME_LIMIT_SEC, self._left()))
@@ -191,32 +193,33 @@ class _Check:
             + ("its picture is too large" if stream.codec in self._tools.codecs else "no decoder for it")
             for stream in self.known.chosen.unverified
         ]
-        return self._judge_holes(1) if not self.known.silent else None
+        return unwritten.judge_holes(self.known, 1) if not self.known.silent else None
 
     async def _unreadable(self, reason: Reason, evidence: str) -> Verdict:
         """Say why ffprobe found nothing; a large run of zeros explains it better than any guess."""
-        zeros = await self._scan(((0, self.known.size),), whole=True)
+        zeros = await self._read_all()
         if zeros.longest < _UNREADABLE_RUN_BYTES:
             return self.known.incomplete(reason, 0, evidence)
         verdict = self.known.incomplete(Reason.ZEROS, 1 - zeros.longest / self.known.size, zeros.told(), evidence)
         return replace(verdict, first_damage_byte=zeros.at)
 
-    async def _zeros(self) -> Verdict | None:
-        self.known.zeros = await self._scan(self.known.structure.payload, whole=self.known.mode.at_least(Mode.AUDIO))
-        if self.known.zeros.longest < self.known.zero_run_bytes:
-            return None
-        verdict = self.known.incomplete(
-            Reason.ZEROS, 1 - self.known.zeros.longest / self.known.size, self.known.zeros.told()
-        )
-        return replace(verdict, missing_bytes=self.known.zeros.longest, first_damage_byte=self.known.zeros.at)
-
-    async def _scan(self, payload: tuple[tuple[int, int], ...], *, whole: bool) -> sparse.Zeros:
-        zeros = await asyncio.to_thread(sparse.scan, self._path, payload, whole=whole, should_stop=self.stop.is_set)
+    async def _read_all(self) -> sparse.Zeros:
+        everything = ((0, self.known.size),)
+        zeros = await asyncio.to_thread(sparse.scan, self._path, everything, whole=True, should_stop=self.stop.is_set)
         self.known.bytes_read += zeros.bytes_read
         return zeros
 
-    async def _read_all(self) -> None:
-        await self._scan(((0, self.known.size),), whole=True)
+    async def _payload(self) -> Verdict | None:
+        """Read the payload, all of it but for a large film in quick mode."""
+        return await unwritten.read_through(
+            self.known,
+            unwritten.Reading(
+                self._path,
+                whole=self.known.mode.at_least(Mode.AUDIO),
+                should_stop=self.stop.is_set,
+                list_packets=lambda: packets.ask(self._tools, self._path, time_limit_sec=self._left()),
+            ),
+        )
 
     async def _decode_parts(self) -> Verdict:
         """Look at samples, or at the key frames and the sound; decode everything when one of them asks for it.
@@ -249,7 +252,7 @@ class _Check:
         told = await asyncio.to_thread(reference.find, self._path)
         if told is not None and await self._agrees(told):
             return self.known.complete()
-        if not scanned and (verdict := await self._zeros()):
+        if not scanned and (verdict := await self._payload()):
             return verdict
         if self.known.disagreement:
             return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)

@@ -30,6 +30,7 @@ _WINDOWS: Final = 512
 _WINDOW_BYTES: Final = 64 << 10
 _TAIL_BYTES: Final = 4 << 20
 _CHUNK_BYTES: Final = 1 << 20
+_RUNS_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Zeros:
     """Bytes of the longest run, counted in whole pages."""
     at: int | None = None
     """Where it begins."""
+    runs: tuple[Range, ...] = ()
+    """The first 64 runs of at least one page."""
     bytes_read: int = 0
 
     def told(self) -> str:
@@ -85,29 +88,40 @@ def _common(hole: Range, payload: Sequence[Range]) -> Iterator[Range]:
 
 
 def scan(
-    path: bytes, payload: Sequence[Range], *, whole: bool, should_stop: Callable[[], bool] = lambda: False
+    path: bytes,
+    payload: Sequence[Range],
+    *,
+    whole: bool,
+    look: Callable[[int, bytes], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Zeros:
     """Look for the longest run of zeros in the payload; `whole` reads all of it even where it is large.
+
+    `look` gets all that is read, with its offset, so that a film need not be read twice.
 
     Runs are counted in pages of 4 KiB aligned as in the file, since that is what a disk or a downloader leaves out.
     `should_stop` is asked once a megabyte. Raises OSError: a whole scan is also the proof that the disk can be read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        scanner = _Scanner(descriptor, should_stop)
+        scanner = _Scanner(descriptor, look, should_stop)
         for start, end in payload if whole else _sampled(payload):
             scanner.take(start, end)
-        return Zeros(scanner.longest, scanner.at if scanner.longest else None, scanner.bytes_read)
+        return Zeros(scanner.longest, scanner.at if scanner.longest else None, tuple(scanner.runs), scanner.bytes_read)
     finally:
         os.close(descriptor)
 
 
+def reads_all(payload: Sequence[Range]) -> bool:
+    """Tell whether a scan that need not be whole is so all the same: the film is small."""
+    return sum(end - start for start, end in payload) <= QUICK_BYTES
+
+
 def _sampled(payload: Sequence[Range]) -> Iterator[Range]:
-    total = sum(end - start for start, end in payload)
-    if total <= QUICK_BYTES:
+    if reads_all(payload):
         yield from payload
         return
-    stride = total // _WINDOWS
+    stride = sum(end - start for start, end in payload) // _WINDOWS
     for start, end in payload:
         for at in range(start, end, stride):
             yield at, min(end, at + _WINDOW_BYTES)
@@ -115,23 +129,31 @@ def _sampled(payload: Sequence[Range]) -> Iterator[Range]:
 
 
 class _Scanner:
-    def __init__(self, descriptor: int, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, descriptor: int, look: Callable[[int, bytes], None] | None, should_stop: Callable[[], bool]
+    ) -> None:
         self._descriptor = descriptor
+        self._look = look
         self._should_stop = should_stop
         self.longest = 0
         self.at = 0
+        self.runs: list[Range] = []
         self.bytes_read = 0
 
     def take(self, start: int, end: int) -> None:
         """Scan one range, chunk by chunk; a run goes on from chunk to chunk but not from range to range."""
-        offset = -(-start // SUSPECT_PAGE_BYTES) * SUSPECT_PAGE_BYTES
-        run = 0
+        offset, run = start, 0
+        first_page = -(-start // SUSPECT_PAGE_BYTES) * SUSPECT_PAGE_BYTES
         while offset < end and not self._should_stop():
-            chunk = os.pread(self._descriptor, min(_CHUNK_BYTES, end - offset), offset)
+            until = first_page if offset < first_page else offset + _CHUNK_BYTES
+            chunk = os.pread(self._descriptor, min(until, end) - offset, offset)
             if not chunk:
                 return
             self.bytes_read += len(chunk)
-            run = self._pages(chunk, offset, run)
+            if self._look is not None:
+                self._look(offset, chunk)
+            if offset >= first_page:
+                run = self._pages(chunk, offset, run)
             offset += len(chunk)
 
     def _pages(self, chunk: bytes, offset: int, run: int) -> int:
@@ -143,6 +165,15 @@ class _Scanner:
                 run = 0
                 continue
             run += len(page)
+            end = offset + at + len(page)
+            self._keep(end - run, end)
             if run > self.longest:
-                self.longest, self.at = run, offset + at + len(page) - run
+                self.longest, self.at = run, end - run
         return run
+
+    def _keep(self, start: int, end: int) -> None:
+        """Keep a run, in the place of itself when it has grown."""
+        if self.runs and self.runs[-1][0] == start:
+            self.runs[-1] = (start, end)
+        elif len(self.runs) < _RUNS_KEPT:
+            self.runs.append((start, end))

@@ -47,10 +47,11 @@ def walk(reader: Reader, name: str, start: int = 0) -> Structure:
     tail = reader.at(tail_at, end - tail_at)
     count = _count(reader.at(start, 512)) if name == "mp3" else None
     reach = tail_at + _last_end(tail, _SIZES[name])
-    found = unfilled_tail(tail, tail_at) or (
-        _counted(reader, start, end, reach, count) if count else _uncounted(reader, name, end, reach)
-    )
-    return replace(found, container=name, payload=((start, end),), declared_sec=count.seconds if count else None)
+    found = _counted(reader, start, end, reach, count) if count else _uncounted(reader, name, end, reach)
+    if found.status != "whole":
+        found = unfilled_tail(tail, tail_at) or found
+    payload = found.payload or ((start, end),)
+    return replace(found, container=name, payload=payload, declared_sec=count.seconds if count else None)
 
 
 def _counted(reader: Reader, start: int, end: int, reach: int, count: _Count) -> Structure:
@@ -59,7 +60,14 @@ def _counted(reader: Reader, start: int, end: int, reach: int, count: _Count) ->
         return cut(reader, "", start + count.size + reader.size - end, "its sound")
     if extra < 0:
         return Structure("unknown", reasons=("its header counts a little more than there is",))
-    return Structure("whole", notes=(f"{extra:,} bytes of something else at the end",) if extra > _SLACK_BYTES else ())
+    counted = start + count.size
+    last = max(start, counted - _TAIL_BYTES)
+    if unfilled := unfilled_tail(reader.at(last, counted - last), last):
+        return unfilled
+    if extra <= _SLACK_BYTES:
+        return Structure("whole")
+    notes = (f"{extra:,} bytes of something else at the end",)
+    return Structure("whole", payload=((start, counted),), notes=notes)
 
 
 def _uncounted(reader: Reader, name: str, end: int, reach: int) -> Structure:

@@ -16,7 +16,7 @@ from watcher.media.containers.base import Range, Reader, Structure, bad, cut, jo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HEAD, _SEGMENT, _CLUSTER, _CUES, _SEEK_HEAD, _INFO = (
+_HEAD, _SEGMENT, CLUSTER, _CUES, _SEEK_HEAD, _INFO = (
     0x1A45DFA3,
     0x18538067,
     0x1F43B675,
@@ -24,10 +24,8 @@ _HEAD, _SEGMENT, _CLUSTER, _CUES, _SEEK_HEAD, _INFO = (
     0x114D9B74,
     0x1549A966,
 )
-_VOID, _CRC = 0xEC, 0xBF
-_TOP: Final = frozenset(
-    (_CLUSTER, _CUES, _SEEK_HEAD, _INFO, 0x1654AE6B, 0x1043A770, 0x1254C367, 0x1941A469, _VOID, _CRC)
-)
+VOID, CRC, BLOCK_GROUP = 0xEC, 0xBF, 0xA0
+TOP: Final = frozenset((CLUSTER, _CUES, _SEEK_HEAD, _INFO, 0x1654AE6B, 0x1043A770, 0x1254C367, 0x1941A469, VOID, CRC))
 _LINEAR: Final = 256
 """Elements walked one after the other before the index is asked: 20 minutes of most films, 2 s on a slow disk."""
 _SAMPLES: Final = 64
@@ -69,7 +67,7 @@ def walk(reader: Reader) -> Structure:
     )
     container = "webm" if doctype.startswith(b"webm") else "matroska"
     top = _element(reader, head.end)
-    while top is not None and top.ident in {_VOID, _CRC} and top.end is not None:
+    while top is not None and top.ident in {VOID, CRC} and top.end is not None:
         top = _element(reader, top.end)
     if top is None or top.ident != _SEGMENT:
         at = top.start if top else head.end
@@ -102,13 +100,13 @@ def _follow(reader: Reader, container: str, segment: _Segment, offset: int, limi
     steps = 0
     while offset < limit:
         element = _element(reader, offset)
-        if element is None or element.ident not in _TOP:
+        if element is None or element.ident not in TOP:
             return bad(reader, container, offset, "element of a film")
         end = element.end if element.end is not None else _unknown_end(reader, element, limit)
-        if element.ident == _CLUSTER:
-            segment.payload.append((element.content, min(end, reader.size)))
+        if element.ident == CLUSTER:
+            segment.payload.append((element.start, min(end, reader.size)))
         if end > limit:
-            what = "its last cluster" if element.ident == _CLUSTER else "an element"
+            what = "its last cluster" if element.ident == CLUSTER else "an element"
             if end > reader.size:
                 return cut(reader, container, end, what)
             return bad(reader, container, offset, "element that ends within its segment")
@@ -126,7 +124,7 @@ def _jump(reader: Reader, container: str, segment: _Segment, offset: int) -> tup
     places = sorted({place for place in _cue_places(reader, segment) if offset < place < reader.size})
     for place in places[:: max(1, len(places) // _SAMPLES)] + places[-1:]:
         element = _element(reader, place)
-        if element is None or element.ident != _CLUSTER:
+        if element is None or element.ident != CLUSTER:
             return bad(reader, container, place, "cluster, though the index names one"), offset
     if not places:
         return None, offset
@@ -173,10 +171,10 @@ def _duration(info: bytes) -> float | None:
 
 
 def _element(reader: Reader, offset: int) -> Element | None:
-    return _parse(reader.at(offset, 12), offset)
+    return parse(reader.at(offset, 12), offset)
 
 
-def _parse(head: bytes, offset: int) -> Element | None:
+def parse(head: bytes, offset: int) -> Element | None:
     """Read an element's identity (up to 4 bytes) and size (up to 8); None when there is none."""
     if len(head) < 2 or head[0] < 0x10:
         return None
@@ -199,7 +197,7 @@ def _unknown_end(reader: Reader, element: Element, limit: int) -> int:
     offset = element.content
     while offset < limit:
         child = _element(reader, offset)
-        if child is None or child.ident in _TOP - {_VOID, _CRC} or child.end is None:
+        if child is None or child.ident in TOP - {VOID, CRC} or child.end is None:
             return offset
         offset = child.end
     return offset
@@ -209,7 +207,7 @@ def _inside(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Give the children in a piece of memory as (identity, content); stops where it makes no sense."""
     offset = 0
     while offset < len(data):
-        child = _parse(data[offset : offset + 12], offset)
+        child = parse(data[offset : offset + 12], offset)
         if child is None or child.end is None or child.end <= offset:
             return
         yield child.ident, data[child.content : child.end]

@@ -39,9 +39,9 @@ def walk(reader: Reader, start: int = 0) -> Structure:
     if sync not in {b"\xff\xf8", b"\xff\xf9"}:
         return bad(reader, "flac", first, "frame")
     declared = info.samples / info.sample_rate if info.samples and info.sample_rate else None
-    payload = ((first, max(first, reader.size - trailer_bytes(reader))),)
+    everything = ((first, max(first, reader.size - trailer_bytes(reader))),)
     found = _judge(reader, info, first, sync, declared)
-    return replace(found, container="flac", declared_sec=declared, payload=payload)
+    return replace(found, container="flac", declared_sec=declared, payload=found.payload or everything)
 
 
 def _header_only(reader: Reader) -> Structure:
@@ -71,20 +71,19 @@ def _judge(reader: Reader, info: _Info, first: int, sync: bytes, declared: float
     end = reader.size - trailer_bytes(reader)
     start = max(first, end - _TAIL_BYTES)
     tail = reader.at(start, end - start)
-    if unfilled := unfilled_tail(tail, start):
-        return unfilled
-    last = _last_frame(tail, sync, info)
+    last, unfilled = _last_frame(tail, sync, info), unfilled_tail(tail, start)
     if last is None:
-        return Structure("unknown", reasons=(f"no frame in its last {len(tail):,} bytes",))
+        return unfilled or Structure("unknown", reasons=(f"no frame in its last {len(tail):,} bytes",))
     if last.end_sample < info.samples:
         reached = last.end_sample / info.sample_rate if info.sample_rate else 0.0
         reason = f"its last frame ends at {reached:.1f} s of {declared or 0:.1f} s"
-        return Structure("cut", offset=reader.size, reasons=(reason,))
+        return unfilled or Structure("cut", offset=reader.size, reasons=(reason,))
     frame_end = _checked_end(tail, last.start)
     if frame_end is None:
-        return Structure("cut", offset=start + last.start, reasons=("its last frame is not there in full",))
+        return unfilled or Structure("cut", offset=start + last.start, reasons=("its last frame is not there in full",))
     extra = len(tail) - frame_end
-    return Structure("whole", notes=(f"{extra:,} bytes of something else at the end",) if extra else ())
+    notes = (f"{extra:,} bytes of something else at the end",) if extra else ()
+    return Structure("whole", payload=((first, start + frame_end),), notes=notes)
 
 
 def _last_frame(tail: bytes, sync: bytes, info: _Info) -> _Frame | None:
@@ -132,8 +131,11 @@ def _checked_end(tail: bytes, start: int) -> int | None:
         crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ tail[at]]
         if not crc:
             ends.append(at + 1)
-    # By chance it is nought once in 65,536 bytes: the end of the file is the likelier one, and then the first.
-    return None if not ends else len(tail) if ends[-1] == len(tail) else ends[0]
+    # By chance it is nought once in 65,536 bytes, so the end of the file is likelier than any other place; and zeros
+    # behind the frame leave it at nought.
+    filled = len(tail.rstrip(b"\0"))
+    at_the_end = [end for end in ends if end >= filled]
+    return min(at_the_end or ends, default=None)
 
 
 def _table(polynomial: int, bits: int) -> tuple[int, ...]:

@@ -1,0 +1,92 @@
+"""The layers that look at a film's bytes: holes, zeros, and what its container writes between the data."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from watcher.media import packets, sparse
+from watcher.media.containers import framing
+from watcher.rules.statuses import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from watcher.media.evidence import Evidence
+    from watcher.media.ffmpeg import Finished
+    from watcher.rules.verdict import Verdict
+
+
+async def find_holes(known: Evidence, path: bytes) -> Verdict | None:
+    """Ask the file system for holes in the payload; a large one is proof whatever the codecs."""
+    known.holes = await asyncio.to_thread(sparse.holes, path, known.structure.payload)
+    return judge_holes(known, sparse.SILENT_RUN_BYTES)
+
+
+def judge_holes(known: Evidence, at_least: int) -> Verdict | None:
+    """Condemn a film whose longest hole has so many bytes."""
+    longest = max((end - start for start, end in known.holes), default=0)
+    if not longest or longest < at_least:
+        return None
+    missing = sum(end - start for start, end in known.holes)
+    evidence = f"holes: {len(known.holes)} with {missing:,} bytes that were never written"
+    verdict = known.incomplete(Reason.HOLE, 1 - missing / known.size, evidence)
+    return replace(verdict, missing_bytes=missing, first_damage_byte=known.holes[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a film's bytes are read: all of them or samples, and who may stop it."""
+
+    path: bytes
+    whole: bool
+    should_stop: Callable[[], bool]
+    list_packets: Callable[[], Awaitable[Finished]]
+    """Asked only when zeros lie in a film of which some codecs make zeros."""
+
+
+async def read_through(known: Evidence, reading: Reading) -> Verdict | None:
+    """Read the payload once: runs of zeros, and the framing where all of it is read."""
+    payload = known.structure.payload
+    whole = reading.whole or sparse.reads_all(payload)
+    frames = framing.of(known.structure.container) if whole else None
+    known.zeros = await asyncio.to_thread(
+        sparse.scan,
+        reading.path,
+        payload,
+        whole=reading.whole,
+        look=frames.look if frames else None,
+        should_stop=reading.should_stop,
+    )
+    known.bytes_read += known.zeros.bytes_read
+    if known.zeros.longest >= known.zero_run_bytes:
+        return _zeros(known, known.zeros.at, known.zeros.told())
+    if frames is not None and frames.faults.count:
+        return _damaged_framing(known, frames.faults)
+    return await _ask_packets(known, reading) if whole else None
+
+
+def _zeros(known: Evidence, at: int | None, *evidence: str) -> Verdict:
+    verdict = known.incomplete(Reason.ZEROS, 1 - known.zeros.longest / known.size, *evidence)
+    return replace(verdict, missing_bytes=known.zeros.longest, first_damage_byte=at)
+
+
+def _damaged_framing(known: Evidence, faults: framing.Faults) -> Verdict:
+    if known.suspect:
+        return _zeros(known, known.zeros.at, known.zeros.told(), faults.told())
+    return replace(known.incomplete(Reason.DAMAGED, 1 - faults.count / 100, faults.told()), first_damage_byte=faults.at)
+
+
+async def _ask_packets(known: Evidence, reading: Reading) -> Verdict | None:
+    """Find out whether zeros or holes lie within a packet of a codec that makes none: other streams may well."""
+    empty = sorted((*known.holes, *known.zeros.runs))
+    streams = known.dense_streams
+    if not (empty and streams):
+        return None
+    listed = await reading.list_packets()
+    known.cpu_sec += listed.cpu_sec
+    hit = packets.first_hit(listed.stdout, empty, streams)
+    if hit is None:
+        return None
+    return _zeros(known, hit.at, f"zeros: {known.zeros.told()} and within stream {hit.stream} ({streams[hit.stream]})")
