@@ -14,7 +14,7 @@ TOOLS = Tools("ffmpeg", "ffprobe", "5.1")
 
 def command_of(probe, name=b"/films/Film.mkv", covers=(), **settings):
     plan = plan_of(probe, name, **settings)
-    words = remux.command(TOOLS, name, b"/films/.tmp", probe, plan, StereoSettings(**settings), covers)
+    words = remux.command(TOOLS, name, b"/films/.tmp", probe, plan, StereoSettings(**settings), "anull", covers)
     return [word.decode() if isinstance(word, bytes) else word for word in words]
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from watcher.store.store import StateStore
 
 
+_MEASURED = (("seconds", "s"), ("loudness_lufs", "LUFS"), ("true_peak_dbtp", "dBTP peak"))
+
+
 def why(loaded: Loaded, file: os.PathLike[str], *, as_json: bool) -> int:
     """Tell the story of a file. Exit code 0, or 1 when it is not known."""
     (path,) = common.paths_of([file])
@@ -211,7 +214,7 @@ def _proof(proof: dict[str, Any] | None) -> str:
     kept = f"{_number(proof['streams'], 'stream')} bit for bit as before"
     counted = [_number(proof.get(key), key[:-1]) for key in ("chapters", "attachments") if proof.get(key)]
     made = proof.get("made") or {}
-    measured = [f"{made[key]:.1f} {unit}" for key, unit in (("seconds", "s"), ("mean_db", "dB mean")) if made.get(key)]
+    measured = [f"{made[key]:.1f} {unit}" for key, unit in _MEASURED if made.get(key) is not None]
     new = f"; new: stream {made['stream']} from {made['from']}" if {"stream", "from"} <= made.keys() else ""
     return ", ".join([kept, *counted]) + new + (f" ({', '.join(measured)})" if new and measured else "")
 

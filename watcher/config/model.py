@@ -74,6 +74,8 @@ class AudioSettings(_Table):
     codec: Literal["aac", "ac3", "opus"] = "aac"
     dialogue_boost_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     default_track: bool = False
+    loudness: Literal["keep", "ebu_r128"] = "keep"
+    loudness_target_lufs: Annotated[float, Field(ge=-40, le=-10)] = -23.0
     position: Literal["last", "first"] = "last"
     keep_original: bool = False
     mtime: Literal["keep", "now"] = "keep"

@@ -70,6 +70,8 @@ class StereoSettings:
     """Of the source's decoder."""
     default_track: bool = False
     """The new track is the one that players choose by themselves."""
+    loudness: Literal["keep", "ebu_r128"] = "keep"
+    loudness_target_lufs: float = -23.0
     position: Literal["last", "first"] = "last"
     """Among the sound tracks."""
     output: Literal["add", "sidecar"] = "add"

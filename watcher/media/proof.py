@@ -77,7 +77,7 @@ class Proof:
     streams: tuple[dict[str, Any], ...]
     """One for each kept stream: film (its number), result (its number), codec, and the murmur3 hash of its packets."""
     made: dict[str, Any]
-    """The new track: stream, from, filter, seconds, mean_db, peak_db."""
+    """The new track: stream, from, codec, filter, gain_db, seconds, loudness_lufs (None of silence), true_peak_dbtp."""
     chapters: int
     attachments: int
     left_out: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from watcher.media import downmix, encoder, ffmpeg, layout
+from watcher.media import encoder, ffmpeg, layout, loudness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 HASH: Final = "murmur3"
 """128 bits. The proof is against damage, not against a forger: SHA-256 would cost eight times as much, and over a
 tenth of the whole conversion of a large film."""
-MEASURING: Final = ("-nostdin", "-hide_banner", "-v", "repeat+level+info", "-nostats")
-"""ffmpeg's global options where a filter reports what it measured: it does so at the level of information."""
 _BRANDS_KEPT: Final = frozenset(
     {"isom", "iso2", "iso4", "iso5", "iso6", "mp41", "mp42", "avc1", "M4V ", "M4VH", "M4VP"}
 )
@@ -55,11 +53,12 @@ def command(
     probe: Probe,
     plan: Plan,
     settings: StereoSettings,
+    sound: str,
     covers: Sequence[bytes] = (),
 ) -> list[Argument]:
     """Make the result at `temp`, and in the same pass write the hashes of the film's kept streams to standard output.
 
-    `covers` are the files of `plan.covers`, in that order.
+    `sound` is the filter that makes the new track of its source; `covers` are the files of `plan.covers`, in that order.
     """
     streams = {s.index: s for s in probe.streams}
     generate = ["-fflags", "+genpts"] if probe.format_name in _WITHOUT_ALL_TIMES else []
@@ -75,7 +74,7 @@ def command(
         if streams[number].kind != "attachment":
             kept = dispositions(streams[number], settings)
             words += [f"-disposition:{plan.output(number)}", "+".join(sorted(kept)) or "0"]
-    words += _new_track(streams[plan.made_from], plan, settings)
+    words += _new_track(streams[plan.made_from], plan, settings, sound)
     for number, file in zip(plan.covers if plan.attaches_covers else (), covers, strict=True):
         words += ["-attach", ffmpeg.source(file)]
         for key, value in streams[number].tags.items():
@@ -100,17 +99,9 @@ def read_back_command(tools: Tools, file: bytes, probe: Probe, plan: Plan, resul
     """Hash the kept streams of a result, and decode its new track, measuring it."""
     streams = plan.in_result(result)
     return [
-        *(tools.ffmpeg, *MEASURING, *ffmpeg.PROGRESS, *ffmpeg.SAFE, "-i", ffmpeg.source(file)),
+        *(tools.ffmpeg, *loudness.MEASURING, *ffmpeg.PROGRESS, *ffmpeg.SAFE, "-i", ffmpeg.source(file)),
         *_hashes([streams[place] for _, place in hashed(probe, plan)], result, plan),
-        *("-map", f"0:{streams[plan.made_at].index}", "-af", "volumedetect", "-f", "null", "-"),
-    ]
-
-
-def loudness_command(tools: Tools, film: bytes, number: int) -> list[Argument]:
-    """Decode one track of a film, measuring it."""
-    return [
-        *(tools.ffmpeg, *MEASURING, *ffmpeg.SAFE, "-i", ffmpeg.source(film)),
-        *("-map", f"0:{number}", "-af", "volumedetect", "-f", "null", "-"),
+        *("-map", f"0:{streams[plan.made_at].index}", "-af", loudness.MEASURE, "-f", "null", "-"),
     ]
 
 
@@ -139,14 +130,14 @@ def _form(stream: Stream, probe: Probe) -> str:
     return _ONE_FORM.get(stream.codec, "")
 
 
-def _new_track(source: Stream, plan: Plan, settings: StereoSettings) -> list[Argument]:
+def _new_track(source: Stream, plan: Plan, settings: StereoSettings, sound: str) -> list[Argument]:
     at = plan.made_at
     tags = dict.fromkeys(source.tags, "") | {"language": plan.language, "title": plan.title}
     if plan.muxer in {"mp4", "mov"}:
         tags["handler_name"] = plan.title  # where players look for a track's name in MP4
     words: list[Argument] = [
         *(word for key, value in encoder.options(plan.codec, source, settings) for word in (f"-{key}:{at}", value)),
-        *(f"-filter:{at}", downmix.downmix(source, settings)),
+        *(f"-filter:{at}", sound),
         *(f"-disposition:{at}", "default" if settings.default_track or plan.sidecar else "0"),
     ]
     for key, value in tags.items():

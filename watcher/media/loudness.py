@@ -1,0 +1,144 @@
+"""How loud a track is, by EBU R 128: what FFmpeg is asked for, and what its filters report.
+
+Two things are measured. Before the track is made, the film is listened to, to know by how much the raised centre would
+change the whole, or by how much it misses the loudness wanted: that is taken back, or made up for, in the mixing. And
+the finished track is measured while it is read back, for its length, its loudness and its true peak.
+
+"keep" keeps the loudness of the plain downmix (ITU-R BS.775, unscaled), as that is what the television would play
+from the source: changing to the new track changes how speech stands out, and not how loud the film is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from watcher.media import downmix, ffmpeg
+
+if TYPE_CHECKING:
+    from watcher.media.downmix import StereoSettings
+    from watcher.media.ffmpeg import Argument, Tools
+    from watcher.rules.audio import Stream
+
+TRUE_PEAK_LIMIT_DB: Final = -1.0
+"""EBU R 128's, in dBTP. Above it loudspeakers may clip what no sample shows."""
+MEASURING: Final = ("-nostdin", "-hide_banner", "-v", "repeat+level+info", "-nostats")
+"""ffmpeg's global options where a filter reports what it measured: it does so at the level of information."""
+WINDOWS: Final = 8
+WINDOW_SEC: Final = 8.0
+"""What "keep" listens to of a long film: a minute, spread over all of it. Only the difference between two mixes of
+one sound is looked for, of three decibels at most with the default boost, and a minute tells it within a third of one."""
+_GAIN_LIMIT_DB: Final = 20.0
+"""What is quieter than that is no film's sound, and would become noise."""
+_NOTHING_LUFS: Final = -70.0
+"""EBU R 128's absolute gate: what is reported of silence."""
+_NEAR_LIMIT_DB: Final = -4.5
+"""Half a second without a sample above it has no true peak above the limit: between samples it may rise by 3 dB, in
+sound that is made to show it."""
+
+MEASURE: Final = (
+    "asplit[samples][sound];[samples]volumedetect@samples,anullsink;[sound]ebur128@whole=framelog=verbose,"
+    "asetnsamples=n=24000:p=0,astats=reset=1:metadata=1:measure_perchannel=none:measure_overall=Peak_level,"
+    f"ametadata=select:key=lavfi.astats.Overall.Peak_level:value={_NEAR_LIMIT_DB - 0.1}:function=greater,"
+    "ebur128@peaks=framelog=verbose:peak=true"
+)
+"""The filter that a `Meter` reads: samples counted, loudness of all, and the true peak, which costs three times as much
+as the rest, of those half seconds that come near the limit."""
+
+
+class Meter:
+    """Reads the reports of ebur128 and volumedetect among what FFmpeg says."""
+
+    _SAID: Final = re.compile(r"\[(?:ebur128|volumedetect)@(\w+) @ \S+ (?:\[info\] )?(?:(\w+): (\S+))?")
+    _LINE: Final = re.compile(r"(I|Peak): +(\S+) (?:LUFS|dBFS)$")
+    _MORE: Final = re.compile(
+        r"(?:Integrated loudness|Loudness range|True peak):$|(?:Threshold|LRA|LRA low|LRA high): +\S+ LU"
+    )
+
+    def __init__(self) -> None:
+        self._speaker = ""
+        self._found: dict[tuple[str, str], float] = {}
+
+    def take(self, line: str) -> bool:
+        """Take in a line; False when it is none of a report."""
+        if match := self._SAID.match(line):
+            self._speaker = match[1]
+            self._note(match[2], match[3])
+        elif match := self._LINE.match(line):
+            self._note(match[1], match[2])
+        else:
+            return bool(self._MORE.match(line))
+        return True
+
+    def _note(self, key: str | None, value: str) -> None:
+        if key in {"I", "Peak", "n_samples", "max_volume"}:
+            # A filter that is set up anew in the middle reports twice: lengths add up, and the loudest counts.
+            number, before = float(value), self._found.get((self._speaker, key))
+            self._found[self._speaker, key] = (
+                number if before is None else before + number if key == "n_samples" else max(before, number)
+            )
+
+    @property
+    def samples(self) -> float:
+        """How many samples there were, of all channels together."""
+        return self._found.get(("samples", "n_samples"), 0.0)
+
+    @property
+    def sample_peak_db(self) -> float:
+        """The highest sample, in dBFS; more than 0 is shown as 0."""
+        return self._found.get(("samples", "max_volume"), -200.0)
+
+    @property
+    def true_peak_db(self) -> float:
+        """The true peak in dBTP; where no sample comes near the limit, the highest sample."""
+        peak = self.sample_peak_db
+        return max(peak, self._found.get(("peaks", "Peak"), peak)) if peak > _NEAR_LIMIT_DB else peak
+
+    def loudness_lufs(self, speaker: str = "whole") -> float | None:
+        """The integrated loudness; None of silence."""
+        found = self._found.get((speaker, "I"), _NOTHING_LUFS)
+        return found if found > _NOTHING_LUFS else None
+
+
+def listen_command(
+    tools: Tools, film: bytes, source: Stream, settings: StereoSettings, duration_sec: float | None
+) -> list[Argument] | None:
+    """Measure what the plain and the new mix of a track would be, for `gain_db`; None where there is no need to."""
+    plain, mixed = (downmix.mix(source, boost) for boost in (0.0, settings.dialogue_boost_db))
+    if settings.loudness == "keep" and plain == mixed:
+        return None
+    starts = _starts(duration_sec) if settings.loudness == "keep" else ()
+    words: list[Argument] = [tools.ffmpeg, *MEASURING, *ffmpeg.PROGRESS]
+    windows: list[tuple[str, ...]] = [("-ss", f"{start:.3f}", "-t", str(WINDOW_SEC)) for start in starts]
+    for window in windows or [()]:
+        words += [*ffmpeg.SAFE, "-threads", str(settings.threads), *window, "-i", ffmpeg.source(film)]
+    inputs = "".join(f"[{number}:{source.index}]" for number in range(max(1, len(starts))))
+    joined = f"{inputs}concat=n={len(starts)}:v=0:a=1," if starts else inputs
+    mixes = {"plain": plain, "mixed": mixed} if settings.loudness == "keep" else {"mixed": mixed}
+    split = f"{downmix.PREPARED},asplit=outputs={len(mixes)}{''.join(f'[{name}]' for name in mixes)}"
+    meters = [f"[{name}]{mixing},ebur128@{name}=framelog=verbose[out_{name}]" for name, mixing in mixes.items()]
+    words += ["-filter_complex", ";".join([joined + split, *meters])]
+    for name in mixes:
+        words += ["-map", f"[out_{name}]"]
+    return [*words, "-f", "null", "-"]
+
+
+def _starts(duration_sec: float | None) -> tuple[float, ...]:
+    if duration_sec is None or duration_sec <= 2 * WINDOWS * WINDOW_SEC:
+        return ()
+    return tuple(duration_sec * (number + 0.5) / WINDOWS for number in range(WINDOWS))
+
+
+def gain_db(meter: Meter, settings: StereoSettings) -> float:
+    """Give by how much the mix is to be louder; nothing where nothing was heard."""
+    mixed = meter.loudness_lufs("mixed")
+    wanted = meter.loudness_lufs("plain") if settings.loudness == "keep" else settings.loudness_target_lufs
+    if mixed is None or wanted is None:
+        return 0.0
+    return round(max(-_GAIN_LIMIT_DB, min(_GAIN_LIMIT_DB, wanted - mixed)), 1)
+
+
+def samples_command(tools: Tools, film: bytes, number: int) -> list[Argument]:
+    """Decode one track of a film for its highest sample."""
+    words: list[Argument] = [tools.ffmpeg, *MEASURING, *ffmpeg.SAFE, "-i", ffmpeg.source(film), "-map", f"0:{number}"]
+    return [*words, "-af", "volumedetect@samples", "-f", "null", "-"]
