@@ -14,6 +14,7 @@ from watcher.service.conversions import Conversions
 from watcher.service.jobs import Cancelled, Failed, JobSpec, Made
 from watcher.service.landing import Landing, keeping
 from watcher.service.recovery import Recovery
+from watcher.service.temps import Temps
 
 if TYPE_CHECKING:
     from helpers import Bench
@@ -119,6 +120,8 @@ class Flight:
                 target=swap.target, replaces=swap.replaces, temp=swap.temp, removes_film=swap.removes_film, kept=swap.kept,
             )  # fmt: skip
             bench.engine.begin_attempt(self.spec)
+        self.temps = Temps()
+        self.temps.hold(self.spec.attempt_id, self.swap.temp)
 
     def entry(self):
         """Give the film's row, wherever its file is now."""
@@ -127,28 +130,28 @@ class Flight:
 
     async def land(self) -> list[str]:
         """Bring the result in as the service does; gives the attempts that could not be cleared up."""
-        return await land(self.bench, self.spec)
+        return await land(self.bench, self.spec, self.temps)
 
     async def in_store(self, call, *arguments):
         with self.bench.engine.turn():
             return call(*arguments)
 
 
-async def land(bench: Bench, spec: JobSpec) -> list[str]:
+async def land(bench: Bench, spec: JobSpec, temps: Temps | None = None) -> list[str]:
     """Bring a made result in as the service does; gives the attempts that could not be cleared up."""
-    landing, adopted = landing_of(bench)
+    landing, adopted = landing_of(bench, temps or Temps())
     await landing.land(Made(spec, {"hash": "x"}))
     return adopted
 
 
 async def end(flight: Flight, outcome: Failed | Cancelled) -> list[str]:
     """End a conversion without a result."""
-    landing, adopted = landing_of(flight.bench)
+    landing, adopted = landing_of(flight.bench, flight.temps)
     await landing.ended(outcome)
     return adopted
 
 
-def landing_of(bench: Bench) -> tuple[Landing, list[str]]:
+def landing_of(bench: Bench, temps: Temps) -> tuple[Landing, list[str]]:
     """Give the service's landing, and the list of what it could not clear up."""
 
     async def in_store(call, *arguments):
@@ -156,7 +159,7 @@ def landing_of(bench: Bench) -> tuple[Landing, list[str]]:
             return call(*arguments)
 
     adopted: list[str] = []
-    return Landing(Conversions(bench.engine), keeping(bench.engine.config), in_store, adopted.append), adopted
+    return Landing(Conversions(bench.engine), keeping(bench.engine.config), temps, in_store, adopted.append), adopted
 
 
 async def recovered(bench: Bench) -> Recovery:
@@ -167,7 +170,7 @@ async def recovered(bench: Bench) -> Recovery:
 
     recovery = Recovery(bench.engine, bench.checks, Conversions(bench.engine), in_store)
     await recovery.open()
-    await recovery.settle(bench.root_id, scanned=False)
+    await recovery.settle(bench.root_id)
     return recovery
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -33,6 +34,7 @@ from watcher.rules.statuses import ProcessedStatus as P
 from watcher.service.conversions import Conversions
 from watcher.service.jobs import Cancelled, Failed
 from watcher.store.store import signature_columns
+from watcher.watch import scan
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ async def test_a_film_renamed_while_we_were_down_right_after_the_swap_keeps_its_
     assert len(bench.store.attempts()) == 1
     bench.see("Film.mkv", hinted=False)
     bench.see("Better.mkv", hinted=False)
-    await recovery.settle(bench.root_id, scanned=True)
+    await recovery.settle(bench.root_id, [])
     entry = bench.entry("Better.mkv")
     assert (entry.id, entry.processed_status, entry.missing_since_ms) == (flight.spec.entry_id, P.CONVERTED, None)
     assert bench.store.attempts() == []
@@ -129,7 +131,7 @@ async def test_a_result_that_is_gone_with_its_film_is_given_up_after_the_scan(be
     os.unlink(flight.swap.film)
     recovery = await recovered(bench)
     bench.see("Film.mkv", hinted=False)
-    await recovery.settle(bench.root_id, scanned=True)
+    await recovery.settle(bench.root_id, [])
     assert bench.store.attempts() == []
     assert bench.entry("Film.mkv").missing_since_ms is not None
 
@@ -209,7 +211,7 @@ async def test_what_a_read_only_disk_holds_back_is_cleared_up_when_it_can_be_wri
         recovery = await recovered(bench)
         assert len(bench.store.attempts()) == 1
         subprocess.run(["mount", "-o", "remount,rw", mount], check=True)
-        await recovery.settle(bench.root_id, scanned=False)
+        await recovery.settle(bench.root_id)
         assert bench.store.attempts() == []
         assert tree(flight.swap) == undone(flight.swap)
         assert [e.id for e in bench.store.due(complete=True, now_ms=now, limit=9, root_ids=[bench.root_id])] == [
@@ -217,26 +219,52 @@ async def test_what_a_read_only_disk_holds_back_is_cleared_up_when_it_can_be_wri
         ]
 
 
+@pytest.mark.parametrize("film", ["moved along", "replaced since"])
 @pytest.mark.parametrize("when", ["while it is made", "while it lands", "while we were down"])
-async def test_a_temporary_file_that_went_along_with_its_folder_is_removed_there(bench, when):
-    """And the film starts anew where it is."""
+async def test_a_temporary_file_that_went_along_with_its_folder_is_removed_there(bench, when, film):
+    """Whatever became of the film, which starts anew where it is."""
     flight = Flight(bench, "in_place", b"old")
     if when == "while it lands":
         await intend(flight)
     os.rename(bench.path("old"), bench.path("new"))
+    if film == "replaced since":
+        os.unlink(bench.path("new/Film.mkv"))
+        write(bench.path("new/Film.mkv"), b"another film")
     if when == "while we were down":
         recovery = await recovered(bench)
         assert len(bench.store.attempts()) == 1
-        bench.see("old/Film.mkv", "new/Film.mkv", hinted=False)
-        await recovery.settle(bench.root_id, scanned=True)
+        bench.see("new/Film.mkv", "old/Film.mkv", hinted=False)
+        await recovery.settle(bench.root_id, [bench.path("new/" + os.path.basename(flight.swap.temp).decode())])
     else:
         bench.see("new/Film.mkv", "old/Film.mkv", evidence="moved_in")
         await (flight.land() if when == "while it lands" else end(flight, Cancelled(flight.spec)))
     assert os.listdir(bench.path("new")) == [b"Film.mkv"]
     assert bench.store.attempts() == []
     entry = bench.entry("new/Film.mkv")
-    assert entry.id == flight.spec.entry_id
+    assert (entry.id == flight.spec.entry_id) == (film == "moved along")
     assert entry.next_check_at_ms is not None
+
+
+async def test_a_leftover_of_a_lost_database_is_removed_when_it_is_a_day_old_and_nobody_writes_it(bench):
+    """Another service's result is written or moved sooner; one that is known here is left to its attempt."""
+    flight = Flight(bench, "in_place")
+    stray, busy = bench.path(".watcher-aaaaaaaaaaaa.tmp"), bench.path(".watcher-bbbbbbbbbbbb.tmp")
+    write(stray, b"x")
+    write(busy, b"x")
+    bench.clock.now = time.time()
+    recovery = await recovered(bench)
+    write(flight.swap.temp, NEW)
+    with bench.engine.turn():
+        bench.engine.begin_attempt(flight.spec)
+    found = next(iter(scan.walk(os.fsencode(bench.root), bench.engine.config.name_rules()))).temporary
+    paths = [bench.path(name) for name in found]
+    assert sorted(paths) == sorted([stray, busy, flight.swap.temp])
+    await recovery.sweep(paths)
+    assert all(map(os.path.exists, paths))
+    bench.clock.forward(86_401)
+    with open(busy, "ab"):
+        await recovery.sweep(paths)
+    assert [os.path.exists(path) for path in (stray, busy, flight.swap.temp)] == [False, True, True]
 
 
 # --- what is said about attributes

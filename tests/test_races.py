@@ -17,6 +17,7 @@ from watcher.service.conversions import Conversions
 from watcher.service.intake import Sighting
 from watcher.service.jobs import Checked, Failed, JobSpec, Made
 from watcher.service.recovery import Recovery
+from watcher.service.temps import Temps
 
 NO_STREAMS = {"streams": [], "format": {"duration": "1"}}
 
@@ -166,7 +167,7 @@ async def in_store(call, *arguments):
 def refusing(monkeypatch):
     """A disk that lets nothing be removed."""
 
-    def refuse(path):
+    def refuse(path, **_):
         raise OSError(30, "Read-only file system", path)
 
     monkeypatch.setattr(os, "unlink", refuse)
@@ -177,7 +178,7 @@ async def test_a_temporary_file_that_cannot_be_removed_does_not_end_the_landing(
     spec = converting(bench, "a.mkv")
     bench.write("a.mkv", b"changed")
     adopted = []
-    flight = landing.Landing(Conversions(bench.engine), replace.Keeping(), in_store, adopted.append)
+    flight = landing.Landing(Conversions(bench.engine), replace.Keeping(), Temps(), in_store, adopted.append)
     await flight.land(Made(spec, {}))
     assert [attempt.id for attempt in bench.store.attempts()] == adopted == [spec.attempt_id]
 
@@ -188,14 +189,14 @@ async def test_an_interrupted_conversion_that_cannot_be_cleared_up_waits_for_its
     recovery = Recovery(bench.engine, bench.checks, Conversions(bench.engine), in_store)
     await recovery.open()
 
-    def refuse(path):
+    def refuse(path, **_):
         raise OSError(30, "Read-only file system", path)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", refuse)
-        await recovery.settle(bench.root_id, scanned=True)
+        await recovery.settle(bench.root_id, [])
     assert [attempt.id for attempt in bench.store.attempts()] == [spec.attempt_id]
-    await recovery.settle(bench.root_id, scanned=True)
+    await recovery.settle(bench.root_id, [])
     assert bench.store.attempts() == []
     assert not os.path.exists(spec.temp)
     assert bench.entry("a.mkv").next_check_at_ms is not None
@@ -234,7 +235,7 @@ async def test_a_conversion_whose_film_went_away_says_nothing_about_the_film(ben
     spec = converting(bench, "a.mkv")
     spec = dataclasses.replace(spec, probe=NO_STREAMS, decision={"outcome": "convert", "reason": "", "sentence": ""})
     os.unlink(spec.temp)
-    worker = work.Worker(None, bench.engine.config)
+    worker = work.Worker(None, bench.engine.config, Temps())
     assert (await worker.do(spec, lambda _: None)).reason == "ffmpeg_failed"
     os.rename(spec.path, spec.path + b".away")
     assert (await worker.do(spec, lambda _: None)).reason == "source_changed"

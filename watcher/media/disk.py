@@ -39,10 +39,10 @@ def same_inode(one: bytes, other: bytes) -> bool:
     return there is not None and stands(other, there)
 
 
-def unlink_if_there(path: bytes) -> None:
-    """Remove a file if it is there."""
+def unlink_if_there(path: bytes, folder: int | None = None) -> None:
+    """Remove a file if it is there; `folder` is the open folder that a relative path begins in."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        os.unlink(path, dir_fd=folder)
 
 
 def sync_folder(path: bytes) -> None:

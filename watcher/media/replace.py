@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, SourceChanged
 from watcher.media import attributes, disk, refusals
+from watcher.rules import names
 from watcher.rules.signature import Signature
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Prepared:
 
 
 def temp_path(source: bytes, attempt_id: str) -> bytes:
-    """Name the temporary file of an attempt: beside the film, hidden, short, and never taken for a film."""
-    return os.path.join(os.path.dirname(source), b".watcher-%s.tmp" % attempt_id.encode())
+    """Give the temporary file of an attempt, beside the film."""
+    return os.path.join(os.path.dirname(source), names.temporary(attempt_id))
 
 
 def kept_path(film: bytes) -> bytes:

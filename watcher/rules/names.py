@@ -140,6 +140,17 @@ def unfinished_sibling(name: bytes) -> bytes:
     return name + b".aria2"
 
 
+def temporary(attempt_id: str) -> bytes:
+    """Name the file in which an attempt makes its result: hidden, short, and never taken for a film."""
+    return b".watcher-%s.tmp" % attempt_id.encode()
+
+
+def attempt_of(name: bytes) -> str | None:
+    """Give the attempt whose temporary file has this name; None for any other file."""
+    found = _TEMPORARY.fullmatch(name)
+    return found[1].decode() if found else None
+
+
 def readable(path: bytes) -> str:
     r"""Write a path for people and log lines: one line, no control or direction-changing character.
 
@@ -174,6 +185,7 @@ _UNFINISHED_ENDS = frozenset(
 )
 """The last two bytes of an unfinished stem in every case: what tells most stems apart at once."""
 _ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2}|.?)", re.DOTALL)
+_TEMPORARY = re.compile(rb"\.watcher-([0-9a-f]{12})\.tmp")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 

@@ -191,11 +191,6 @@ class Conversions:
             self._store.update_attempt(spec.attempt_id, result=signature_columns(result), proof=proof)
         return stands
 
-    def path_of(self, spec: JobSpec) -> bytes:
-        """Give where a job's film is now, as far as its row knows."""
-        entry = self._store.entry(spec.entry_id)
-        return spec.path if entry is None else entry.path
-
     def landed(self, attempt_id: str, final: Signature, *, reason: str = "") -> None:
         """Record that the result stands under its name: the film CONVERTED with its new signature, the sidecar known."""
         attempt = self._store.attempt(attempt_id)

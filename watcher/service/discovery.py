@@ -41,7 +41,7 @@ class Discovery:
         state = await self._scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
-        await self._recovery.settle(root.id, scanned=True)
+        await self._recovery.settle(root.id, None if below else state.temporary)
         root.compared = True
         if known is None:
             root.due_scan = float("inf")

@@ -119,7 +119,7 @@ class Judge:
         if root.was_suspended:
             log.info("root is back", root=names.readable(root.path))
         await self.watch(root)
-        await self._recovery.settle(root.id, scanned=False)
+        await self._recovery.settle(root.id)
         root.suspended = None
         root.was_suspended = False
         root.due_scan = 0.0

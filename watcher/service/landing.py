@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from watcher.config import StateConfig
     from watcher.service.conversions import Conversions
     from watcher.service.jobs import Cancelled, JobSpec, Made
+    from watcher.service.temps import Temps
     from watcher.store.models import Attempt
 
     InStore = Callable[..., Awaitable[Any]]
@@ -38,10 +38,16 @@ class Landing:
     """Brings results in. `adopt` is told of attempts whose traces the disk would not let go of."""
 
     def __init__(
-        self, conversions: Conversions, keeping: Keeping, in_store: InStore, adopt: Callable[[str], None]
+        self,
+        conversions: Conversions,
+        keeping: Keeping,
+        temps: Temps,
+        in_store: InStore,
+        adopt: Callable[[str], None],
     ) -> None:
         self._conversions = conversions
         self._keeping = keeping
+        self._temps = temps
         self._in_store = in_store
         self._adopt = adopt
 
@@ -62,6 +68,7 @@ class Landing:
             cleared = await self._cleared(spec, result)
             await self._in_store(self._conversions.failed, Failed(spec, reason, error.detail), cleared)
             return
+        self._temps.release(spec.attempt_id)
         await self._in_store(self._conversions.landed, spec.attempt_id, final)
 
     async def ended(self, outcome: Failed | Cancelled) -> None:
@@ -74,13 +81,16 @@ class Landing:
 
     async def _cleared(self, spec: JobSpec, result: Signature | None) -> bool:
         """Clear up after a swap that did not come about; where the disk refuses, its attempt stands until it can be."""
-        path = await self._in_store(self._conversions.path_of, spec)
+        swap = swap_of(spec)
         try:
-            await asyncio.to_thread(_clear, swap_of(spec), path, result)
+            await asyncio.to_thread(self._temps.remove, spec.attempt_id, swap.temp)
+            await asyncio.to_thread(replace.clear, swap, result)
         except OSError as error:
             log.warning("not cleared up", path=names.readable(spec.path), reason=error.strerror)
             self._adopt(spec.attempt_id)
             return False
+        finally:
+            self._temps.release(spec.attempt_id)
         return True
 
 
@@ -113,9 +123,7 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
     if result is not None and swap.target == swap.film and disk.stands(path, result):
         swap = dataclasses.replace(swap, film=path, target=path)  # renamed since, and its row has followed it
     found = replace.settle(swap, result, who_writes)
-    if found is None:
-        _clear(swap, path, result)
-    else:
+    if found is not None:
         log.info("conversion finished after a stop", path=names.readable(path))
     return found
 
@@ -126,12 +134,6 @@ def is_adrift(attempt: Attempt, path: bytes) -> bool:
     if swap is None or disk.observe(swap.temp) is not None or disk.stands(swap.film, swap.source):
         return False
     return result is None or not (disk.stands(swap.target, result) or disk.stands(path, result))
-
-
-def _clear(swap: Swap, path: bytes, result: Signature | None) -> None:
-    """Clear up; where somebody has moved the film's folder meanwhile, the temporary file went along."""
-    replace.clear(swap, result)
-    disk.unlink_if_there(os.path.join(os.path.dirname(path), os.path.basename(swap.temp)))
 
 
 def _swap_of_attempt(attempt: Attempt, path: bytes) -> Swap | None:

@@ -33,6 +33,7 @@ from watcher.service.jobs import Cancelled, Checked, Failed, Made
 from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
+from watcher.service.temps import Temps
 from watcher.service.work import Worker
 from watcher.service.working import Working
 from watcher.store import reports
@@ -103,10 +104,14 @@ class StateManager(Working, Answers):
         )
         self._recovery = Recovery(self._engine, self._checks, self._conversions, self.in_store)
         in_turn = partial(self.in_store, self._in_turn)
-        self._landing = landing.Landing(self._conversions, landing.keeping(self.config), in_turn, self._recovery.adopt)
+        temps = Temps()
+        keeping = landing.keeping(self.config)
+        self._landing = landing.Landing(self._conversions, keeping, temps, in_turn, self._recovery.adopt)
         self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
         slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
-        self._pool = LocalPool(slots, counting.timed(Worker(tools, self.config).do, self._engine.metrics), self._ended)
+        self._pool = LocalPool(
+            slots, counting.timed(Worker(tools, self.config, temps).do, self._engine.metrics), self._ended
+        )
         self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self._roots, self.in_store)
         self._upkeep = upkeep.Upkeep(self._engine, self.in_store)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)

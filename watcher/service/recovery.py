@@ -7,16 +7,18 @@ settled when that root is there; until then its attempt stands, and nothing new 
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from watcher.media import disk
 from watcher.rules import names
 from watcher.service import landing, second_thoughts
 from watcher.service.dispatch import EXCLUDED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from watcher.rules.signature import Signature
     from watcher.service.checks import Checks
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from watcher.service.engine import Engine
 
 log = structlog.get_logger("watcher")
+
+LEFTOVER_SEC = 86_400.0
+"""A temporary file that nobody here knows may be another service's: none rests for a day between two writes."""
 
 
 class Recovery:
@@ -54,26 +59,30 @@ class Recovery:
         self._orphans.add(attempt_id)
         self._said.add(attempt_id)
 
-    async def settle(self, root_id: int, *, scanned: bool) -> None:
+    async def settle(self, root_id: int, found: Sequence[bytes] | None = None) -> None:
         """Finish or clear up the interrupted conversions of a root that is itself; what its disk refuses is left for later.
 
-        A result that somebody has renamed is found by the root's scan: until it is `scanned`, nothing is said about it.
+        What somebody has moved since is known only when the root is scanned: `found` are the temporary files that a scan
+        has met, None where there was no scan.
         """
         if not self._orphans or root_id in self._settling:
             return
         self._settling.add(root_id)
         try:
-            await self._settle(root_id, scanned=scanned)
+            await self._settle(root_id, found)
         finally:
             self._settling.discard(root_id)
 
-    async def _settle(self, root_id: int, *, scanned: bool) -> None:
+    async def _settle(self, root_id: int, found: Sequence[bytes] | None) -> None:
         for attempt, path in await self._in_store(self._engine.store.conversions_of, root_id):
             if attempt.id in self._orphans:
                 try:
-                    if not scanned and await asyncio.to_thread(landing.is_adrift, attempt, path):
+                    if found is None and await asyncio.to_thread(landing.is_adrift, attempt, path):
                         continue
                     final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
+                    for temp in found or ():
+                        if names.attempt_of(os.path.basename(temp)) == attempt.id:
+                            await asyncio.to_thread(disk.unlink_if_there, temp)  # its folder was moved with it
                 except OSError as error:
                     if attempt.id not in self._said:
                         log.warning("not cleared up", path=names.readable(path), reason=error.strerror)
@@ -83,9 +92,34 @@ class Recovery:
                 self._said.discard(attempt.id)
                 await self._in_store(self._write, attempt.id, final)
 
+    async def sweep(self, found: Iterable[bytes]) -> None:
+        """Remove the temporary files that a scan has met, that belong to nobody: their database was lost, or their folder
+        was elsewhere when they were cleared up.
+        """
+        now = self._engine.clock()
+        known = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
+        for temp in found:
+            if names.attempt_of(os.path.basename(temp)) not in known:
+                try:
+                    if await asyncio.to_thread(_remove_old, temp, now):
+                        log.info("leftover removed", path=names.readable(temp))
+                except OSError as error:
+                    log.warning("leftover not removed", path=names.readable(temp), reason=error.strerror)
+
     def _write(self, attempt_id: str, final: Signature | None) -> None:
         with self._engine.turn():
             if final is not None:
                 self._conversions.landed(attempt_id, final, reason="finished after a stop")
             else:
                 self._conversions.void(attempt_id)
+
+
+def _remove_old(temp: bytes, now: float) -> bool:
+    """Remove a temporary file that nobody writes. Not by its modification time, which a finished result has from its film."""
+    try:
+        if now - os.lstat(temp).st_ctime < LEFTOVER_SEC or landing.who_writes(temp) is not None:
+            return False
+    except FileNotFoundError:
+        return False
+    disk.unlink_if_there(temp)
+    return True

@@ -221,7 +221,7 @@ class Roots(Discovery):
     async def _look_after(self, root: WatchedRoot) -> None:
         before = root.suspended
         if await self._judge.is_itself(root):
-            await self._recovery.settle(root.id, scanned=False)  # what its disk refused may be possible now
+            await self._recovery.settle(root.id)  # what its disk refused may be possible now
             if wrong := await self._judge.what_is_wrong(root):
                 self.trouble(root.id, wrong)
         if root.suspended != before or root.due_scan == 0.0:
@@ -249,9 +249,11 @@ class Roots(Discovery):
             if whole and root.trouble and await self._judge.what_is_wrong(root):
                 await self._judge.watch(root)
             for below in [b""] if whole else sorted(folders):
-                await self._scanner.scan(root, below, None)
+                state = await self._scanner.scan(root, below, None)
+                if state is not None and root.suspended is None:
+                    await self._recovery.settle(root.id, state.temporary if whole else None)
+                    await self._recovery.sweep(state.temporary)
             if whole:
-                await self._recovery.settle(root.id, scanned=True)
                 root.compared = True
                 every = (
                     self._config.poll_interval_sec

@@ -40,6 +40,8 @@ class Scan:
     gone: list[Sighting] = field(default_factory=list)
     """What is no longer there, held back until the root is known to be itself."""
     gone_files: int = 0
+    temporary: list[bytes] = field(default_factory=list)
+    """Paths of the files that attempts make their results in, or have left behind."""
     unreadable: list[tuple[bytes, str]] = field(default_factory=list)
     unmounted: list[bytes] = field(default_factory=list)
     """Folders whose disk, mounted below the root, is not there."""
@@ -98,6 +100,7 @@ def _differences(
             state.unreadable.append((listing.folder, listing.error.strerror or str(listing.error)))
             continue
         state.files += len(listing.files)
+        state.temporary += [os.path.join(state.root, listing.folder, name) for name in listing.temporary]
         # The inner loop of every re-scan: no tuple is made for a file that is as it was.
         known = {row[0]: row for row in reader.execute(_KNOWN, (state.root_id, listing.folder)).fetchall()}
         news = []

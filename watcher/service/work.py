@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from watcher.config import StateConfig
     from watcher.media.ffmpeg import Tools
     from watcher.service.jobs import JobSpec, Outcome
+    from watcher.service.temps import Temps
 
 log = structlog.get_logger("watcher")
 
@@ -43,9 +44,10 @@ class _Held:
 class Worker:
     """Does jobs on this machine, and keeps count of the disk space that running ones still need."""
 
-    def __init__(self, tools: Tools, config: StateConfig) -> None:
+    def __init__(self, tools: Tools, config: StateConfig, temps: Temps) -> None:
         self._tools = tools
         self._config = config
+        self._temps = temps
         self._reserved: dict[str, _Held] = {}
         """By attempt."""
 
@@ -78,6 +80,7 @@ class Worker:
         assert spec.probe is not None and spec.decision is not None and spec.temp is not None  # noqa: S101, PT018
         film = Probe.from_dict(spec.probe)
         try:
+            self._temps.hold(spec.attempt_id, spec.temp)
             await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config))
             with self._reserve(spec, film.duration_sec):
                 proof = await stereo.make(

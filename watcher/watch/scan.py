@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from watcher.rules.names import folder_excluded, is_film, is_film_name, skip_folder
+from watcher.rules.names import attempt_of, folder_excluded, is_film, is_film_name, skip_folder
 from watcher.rules.signature import Signature
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class FolderListing:
     """Regular files whose names stand for films."""
     folders: list[bytes] = field(default_factory=list)
     """Names of the folders in it that are entered: junk and excluded ones are left out."""
+    temporary: list[bytes] = field(default_factory=list)
+    """Names of files that attempts make their results in, running ones or long dead ones."""
     error: OSError | None = None
     """Why the folder could not be read to its end; then nothing may be concluded about what is not listed."""
 
@@ -135,3 +137,5 @@ def _read(descriptor: int, listing: FolderListing, rules: NameRules) -> None:
                     continue
                 if found.st_mode & mask == regular:
                     add((name, _RAW(found)))
+            elif name[:1] == b"." and attempt_of(name) is not None:
+                listing.temporary.append(name)
