@@ -141,7 +141,7 @@ def test_why_tells_every_move_and_the_verdict_in_words(call, library):
     """The story ends with what the row says."""
     code, out, _ = call("why", library.path("cut.mkv"))
     assert code == 0
-    assert "INCOMPLETE  cut: 12.0 MB missing (full check)" in out
+    assert "INCOMPLETE  cut: 12.0 MB missing at the end (full check)" in out
     assert out.index("UNKNOWN -> PENDING") < out.index("PENDING -> INCOMPLETE")
     assert "r-check_failed" in out
     code, out, _ = call("why", library.path("cut.mkv"), "--json")

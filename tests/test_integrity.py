@@ -69,7 +69,9 @@ async def test_how_much_is_there_is_said(ours, put):
     assert verdict.missing_bytes == len(content) - len(content) // 2
     assert verdict.readable_sec == pytest.approx(1, abs=0.1)
     assert verdict.first_damage_byte == len(content) // 2
-    assert verdict.sentence().startswith("cut: 1.0 of 2.0 seconds are there")
+    assert verdict.first_damage_sec == pytest.approx(1, abs=0.1)
+    assert re.fullmatch(r"cut: 1.0 of 2.0 seconds are there \([\d,]+ bytes missing at the end\)", verdict.sentence())
+    assert verdict.left_out() == verdict.evidence
 
 
 @EACH
@@ -169,6 +171,9 @@ async def test_a_page_of_zeros_in_a_picture_is_told_from_silence(ours, tmp_path)
     verdict = await verdict_of(ours, bytes(film))
     assert (verdict.status, verdict.reason) == (INCOMPLETE, Reason.ZEROS)
     assert "within stream 0 (h264)" in verdict.evidence[0]
+    assert verdict.first_damage_byte == page
+    assert verdict.first_damage_sec == pytest.approx(verdict.declared_sec * page / len(content))
+    assert verdict.missing_bytes >= 4096
 
 
 @pytest.mark.parametrize(

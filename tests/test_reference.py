@@ -150,3 +150,18 @@ async def test_a_checksum_from_before_our_stereo_track_does_not_condemn(tmp_path
     verdict = await verdict_of(put(tmp_path, film.read_bytes(), b"the film before"))
     assert verdict.status is IntegrityStatus.COMPLETE
     assert verdict.notes == ("film.md5 speaks of the film before its stereo track was added",)
+
+
+async def test_a_film_that_was_changed_after_its_checksum_is_judged_by_itself(tmp_path):
+    """Somebody wrote a title into it a day later: the note says what the checksum file says."""
+    content = clips.content("avi")
+    film = put(tmp_path, content, content + b"x", "film.avi")
+    day = 86_400 * 10**9
+    written = (tmp_path / "film.md5").stat().st_mtime_ns
+    os.utime(film, ns=(written + day, written + day))
+    verdict = await verdict_of(film)
+    assert verdict.status is IntegrityStatus.COMPLETE
+    assert verdict.score < 1
+    assert "the film was changed later" in verdict.notes[0]
+    os.utime(film, ns=(written - day, written - day))
+    assert (await verdict_of(film)).status is IntegrityStatus.INCOMPLETE

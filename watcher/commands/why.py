@@ -191,7 +191,7 @@ def _check(story: Story) -> list[tuple[str, Text | str]]:
     cost = f"{verdict.cpu_sec:.1f} s of CPU, {views.size(verdict.bytes_read)} read besides"
     tool = f"FFmpeg {verdict.tool_version}, " if verdict.tool_version else ""
     checked = f"{views.local(story.checked_at_ms)} ({tool}{cost})"
-    return [("checked", checked), *(("evidence", Text(line, overflow="fold")) for line in verdict.evidence[1:])]
+    return [("checked", checked), *(("evidence", Text(line, overflow="fold")) for line in verdict.left_out())]
 
 
 def _processed(story: Story) -> str:

@@ -159,16 +159,13 @@ class Evidence:
     ) -> Verdict:
         declared = self.structure.declared_sec or self.duration_sec
         missing = self.structure.missing_bytes
-        readable = declared if status is IntegrityStatus.COMPLETE else None
-        if reason is Reason.TRUNCATED and declared and missing:
-            readable = declared * self.size / (self.size + missing)  # an estimate: films are about evenly dense
         return Verdict(
             status=status,
             mode=self.mode,
             reason=reason,
             score=round(score, 3),
             declared_sec=declared,
-            readable_sec=readable,
+            readable_sec=declared if status is IntegrityStatus.COMPLETE else None,
             missing_bytes=missing,
             first_damage_byte=self.structure.offset if reason is not None else None,
             evidence=evidence,
@@ -177,3 +174,22 @@ class Evidence:
             cpu_sec=round(self.cpu_sec, 3),
             bytes_read=self.bytes_read,
         )
+
+
+def reckoned(verdict: Verdict, size: int) -> Verdict:
+    """Fill in what can be reckoned of seconds and bytes, each from the other: films are about evenly dense."""
+    declared = verdict.declared_sec
+    if verdict.status is not IntegrityStatus.INCOMPLETE or not declared or not size:
+        return verdict
+    missing, at, seconds = verdict.missing_bytes or 0, verdict.first_damage_byte, verdict.first_damage_sec
+    whole = size + (missing if verdict.reason is Reason.TRUNCATED else 0)
+    readable = verdict.readable_sec
+    if readable is None and verdict.reason in {Reason.TRUNCATED, Reason.HOLE, Reason.ZEROS} and missing:
+        readable = declared * max(0.0, 1 - missing / whole)
+    if seconds is None and at is None and verdict.reason is Reason.TRUNCATED:
+        seconds = readable
+    if seconds is None and at is not None:
+        seconds = declared * min(1.0, at / whole)
+    elif at is None and seconds is not None:
+        at = int(size * min(1.0, seconds / declared))
+    return replace(verdict, readable_sec=readable, first_damage_sec=seconds, first_damage_byte=at)

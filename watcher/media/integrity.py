@@ -34,7 +34,7 @@ from watcher.media import (
     structure,
     unwritten,
 )
-from watcher.media.evidence import Evidence
+from watcher.media.evidence import Evidence, reckoned
 from watcher.media.passes import Passes
 from watcher.rules import languages
 from watcher.rules.signature import Signature
@@ -102,7 +102,7 @@ async def check(
         work.stop.set()
     if before is not None and (trouble := await asyncio.to_thread(faults.since, path, before)):
         return CheckResult(work.known.error(*trouble))
-    return CheckResult(verdict, work.known.probe)
+    return CheckResult(reckoned(verdict, work.known.size), work.known.probe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class _Check:
         if not (self.known.chosen.codecs or self.known.chosen.unverified):
             return await self._unreadable(Reason.NO_STREAMS, "probe: no picture and no sound")
         self.known.notes += [
-            f"stream {stream.index} ({stream.codec or 'unknown codec'}) was read but not decoded: "
+            f"stream {stream.index} ({stream.codec or 'unknown codec'}) not verified, only read: "
             + ("its picture is too large" if stream.codec in self._tools.codecs else "no decoder for it")
             for stream in self.known.chosen.unverified
         ]
@@ -268,9 +268,11 @@ class _Check:
         elif self.known.probe and any(languages.is_made_title(stream.title) for stream in self.known.probe.streams):
             self.known.notes.append(f"{told.source} speaks of the film before its stereo track was added")
         else:
-            self.known.disagreement = (
-                f"reference: {told.source} says {told.kind} {told.digest}, the content has {found}"
-            )
+            words = f"{told.source} says {told.kind} {told.digest}, the content has {found}"
+            if told.is_older(await asyncio.to_thread(os.stat, self._path)):
+                self.known.notes.append(f"{words}; the film was changed later, so it is judged by itself")
+            else:
+                self.known.disagreement = f"reference: {words}"
         return found == told.digest
 
     def _judge(self, finished: Finished) -> Verdict:

@@ -1,7 +1,8 @@
 """A checksum beside the film: somebody else's word for what its content should be.
 
 Releases come with a `.sfv` (CRC-32), a `.md5` or a `.sha256` that names the film, or is named after it. One that agrees
-proves more than any decoder can; one that does not proves damage. Whatever cannot be read as a checksum is none.
+proves more than any decoder can; one that does not proves damage, unless the film was changed later on purpose: then
+its time is later, too. Whatever cannot be read as a checksum is none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {b".sha256": ("sha256", 64), b".md5": ("md5", 32), b".sfv": ("crc32", 8)}
 """By the file's suffix, the strongest first: what is in it, and how many hexadecimal digits one has."""
+_COPIED_WITHIN_NS: Final = 3600 * 10**9
+"""A film and its checksum that are copied together get times of the same hour, whichever comes first."""
 _FILES_READ: Final = 64
 _FILE_BYTES: Final = 1 << 20
 """A checksum file of 10,000 names; a larger one is something else."""
@@ -39,6 +42,12 @@ class Reference:
     """sha256, md5 or crc32."""
     digest: str
     """In lower case."""
+    mtime_ns: int = 0
+    """When it was written."""
+
+    def is_older(self, film: os.stat_result) -> bool:
+        """Tell whether the film was changed well after the checksum was written, as by somebody who edits its tags."""
+        return film.st_mtime_ns > self.mtime_ns + _COPIED_WITHIN_NS
 
 
 def find(path: bytes) -> Reference | None:
@@ -79,7 +88,10 @@ def _read(folder: bytes, sidecar: bytes, film: bytes) -> Iterator[tuple[int, Ref
     for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         digest = _digest_in(line.strip(), film, alone=_named_after(sidecar, film))
         if len(digest) == digits:
-            yield list(_KINDS).index(suffix), Reference(os.fsdecode(sidecar), kind, digest.decode().lower())
+            yield (
+                list(_KINDS).index(suffix),
+                Reference(os.fsdecode(sidecar), kind, digest.decode().lower(), known.st_mtime_ns),
+            )
 
 
 def _digest_in(line: bytes, film: bytes, *, alone: bool) -> bytes:

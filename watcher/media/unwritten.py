@@ -61,20 +61,21 @@ async def read_through(known: Evidence, reading: Reading) -> Verdict | None:
     )
     known.bytes_read += known.zeros.bytes_read
     if known.zeros.longest >= known.zero_run_bytes:
-        return _zeros(known, known.zeros.at, known.zeros.told())
+        return _zeros(known, _first_run(known), known.zeros.told())
     if frames is not None and frames.faults.count:
         return _damaged_framing(known, frames.faults)
     return await _ask_packets(known, reading) if whole else None
 
 
 def _zeros(known: Evidence, at: int | None, *evidence: str) -> Verdict:
-    verdict = known.incomplete(Reason.ZEROS, 1 - known.zeros.longest / known.size, *evidence)
-    return replace(verdict, missing_bytes=known.zeros.longest, first_damage_byte=at)
+    missing = max(known.zeros.longest, sum(end - start for start, end in known.zeros.runs))
+    verdict = known.incomplete(Reason.ZEROS, 1 - missing / known.size, *evidence)
+    return replace(verdict, missing_bytes=missing, first_damage_byte=at)
 
 
 def _damaged_framing(known: Evidence, faults: framing.Faults) -> Verdict:
     if known.suspect:
-        return _zeros(known, known.zeros.at, known.zeros.told(), faults.told())
+        return _zeros(known, _first_run(known), known.zeros.told(), faults.told())
     return replace(known.incomplete(Reason.DAMAGED, 1 - faults.count / 100, faults.told()), first_damage_byte=faults.at)
 
 
@@ -89,4 +90,11 @@ async def _ask_packets(known: Evidence, reading: Reading) -> Verdict | None:
     hit = packets.first_hit(listed.stdout, empty, streams)
     if hit is None:
         return None
-    return _zeros(known, hit.at, f"zeros: {known.zeros.told()} and within stream {hit.stream} ({streams[hit.stream]})")
+    place = f"{known.zeros.told()}; those at byte {hit.at:,} are within stream {hit.stream} ({streams[hit.stream]})"
+    verdict = _zeros(known, hit.at, place)
+    return replace(verdict, reason=Reason.HOLE) if any(start <= hit.at < end for start, end in known.holes) else verdict
+
+
+def _first_run(known: Evidence) -> int | None:
+    """Give the first place that is proof by itself; the longest one may come later."""
+    return next((start for start, end in known.zeros.runs if end - start >= known.zero_run_bytes), known.zeros.at)

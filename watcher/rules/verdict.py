@@ -22,10 +22,12 @@ class Verdict:
     declared_sec: float | None = None
     """The duration the container declares."""
     readable_sec: float | None = None
-    """How much of it is there."""
+    """How much of it is there: measured by decoding, else reckoned from bytes, as films are about evenly dense."""
     missing_bytes: int | None = None
     first_damage_sec: float | None = None
     first_damage_byte: int | None = None
+    """Where the first damage is. A header or a run of zeros tells the byte, a decoder about the second; the other one
+    is reckoned from it."""
     evidence: tuple[str, ...] = ()
     """The layer and the lines or facts that condemned the file: "structure: ...", "decode: ..."."""
     notes: tuple[str, ...] = ()
@@ -61,18 +63,35 @@ class Verdict:
         if self.status is IntegrityStatus.COMPLETE:
             return "whole" + (f", with notes: {'; '.join(self.notes)}" if self.notes else "")
         word = _WORDS.get(self.reason, str(self.reason)) if self.reason else "no reason was recorded"
-        parts = [word]
-        if self.readable_sec is not None and self.declared_sec:
-            parts.append(_of_duration(self.readable_sec, self.declared_sec))
-        if self.missing_bytes:
-            parts.append(f"{_size(self.missing_bytes)} missing")
-        if self.first_damage_sec is not None:
-            parts.append(f"first damage at {self.first_damage_sec:.1f} s")
-        elif self.first_damage_byte is not None:
-            parts.append(f"from byte {self.first_damage_byte:,} on")
-        if self.evidence:
+        parts = self._parts()
+        if self.evidence and not self._says_it_all:
             parts.append(self.evidence[0])
-        return f"{parts[0]}: {', '.join(parts[1:])}" if len(parts) > 1 else parts[0]
+        return f"{word}: {', '.join(parts)}" if parts else word
+
+    def left_out(self) -> tuple[str, ...]:
+        """Give the evidence that the sentence does not quote."""
+        return self.evidence if self._says_it_all else self.evidence[1:]
+
+    @property
+    def _says_it_all(self) -> bool:
+        """Of a cut, numbers say more than where a header wanted the file to end."""
+        return self.reason is Reason.TRUNCATED and bool(self._parts())
+
+    def _parts(self) -> list[str]:
+        there = ""
+        if self.readable_sec is not None and self.declared_sec and self.reason is not Reason.DAMAGED:
+            there = _of_duration(self.readable_sec, self.declared_sec)
+        missing = f"{_size(self.missing_bytes)} missing" if self.missing_bytes else ""
+        if self.reason is Reason.TRUNCATED:
+            missing += " at the end" if missing else ""
+            return [f"{there} ({missing})" if there and missing else there or missing] if there or missing else []
+        return [part for part in (there, missing, self._place()) if part]
+
+    def _place(self) -> str:
+        """Say where the first damage is. Of seconds and bytes one is reckoned from the other, so both are "about"."""
+        if self.first_damage_sec is not None:
+            return f"from about {_clock(self.first_damage_sec)} on"
+        return f"from byte {self.first_damage_byte:,} on" if self.first_damage_byte is not None else ""
 
 
 _WORDS: dict[Reason | None, str] = {
@@ -100,6 +119,14 @@ def _of_duration(there: float, whole: float) -> str:
     if whole >= 120:
         return f"{there / 60:.1f} of {whole / 60:.1f} minutes are there"
     return f"{there:.1f} of {whole:.1f} seconds are there"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if not (hours or minutes):
+        return f"{rest:.1f} s"
+    return f"{hours}:{minutes:02}:{int(rest):02}" if hours else f"{minutes}:{int(rest):02}"
 
 
 def _size(count: int) -> str:
