@@ -74,11 +74,13 @@ class NoAnswer(ProbeFailed):
 class ConversionFailed(FileError):
     """The stereo track could not be made or proved; the film is untouched."""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", said: tuple[str, ...] = ()) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         """A short word for the journal: no_space, proof_failed, ffmpeg_failed, ..."""
         self.detail = detail
+        self.said = said
+        """The last lines of FFmpeg, where it was FFmpeg that failed."""
 
 
 class SourceChanged(ConversionFailed):

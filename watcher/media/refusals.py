@@ -26,6 +26,10 @@ _ERRNO: Final = {
 }
 
 
+SAID: Final = 20
+"""So many of FFmpeg's last lines go into the log."""
+
+
 def of_os_error(error: OSError, what: str) -> ConversionFailed:
     """Give the failure that an error of the system means; `what` says what could not be done."""
     return ConversionFailed(_ERRNO.get(error.errno or 0, "io_error"), f"{what}: {error.strerror}")
@@ -39,11 +43,12 @@ def require_success(finished: Finished, what: str) -> None:
     lines = tuple(line for line in finished.stderr_lines if "[info]" not in line)
     finished = replace(finished, stderr_lines=lines)
     if fault := faults.of(finished):
-        raise ConversionFailed(fault.word, f"{what}: {fault.sentence}")
+        raise ConversionFailed(fault.word, f"{what}: {fault.sentence}", lines[-SAID:])
     if faults.may_be_the_disk(finished):
-        raise ConversionFailed("io_error", f"{what}: {lines[-1]}")
+        raise ConversionFailed("io_error", f"{what}: {lines[-1]}", lines[-SAID:])
     if finished.returncode != 0:
         told = next((line for line in lines if _CANNOT_HOLD.search(line)), None)
         if told:
-            raise ConversionFailed("unsupported_streams", f"{what}: {told}")
-        raise ConversionFailed("ffmpeg_failed", f"{what}: {lines[0] if lines else f'code {finished.returncode}'}")
+            raise ConversionFailed("unsupported_streams", f"{what}: {told}", lines[-SAID:])
+        first = lines[0] if lines else f"code {finished.returncode}"
+        raise ConversionFailed("ffmpeg_failed", f"{what}: {first}", lines[-SAID:])

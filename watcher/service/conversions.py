@@ -172,7 +172,7 @@ class Conversions:
 
     def _refuse(self, entry: FileEntry, reason: str, detail: str) -> None:
         self._store.put_finding(entry.id, proof={"refused": reason, "detail": detail})
-        self._engine.move(entry, "conversion_failed", reason=reason, next_at=None)
+        self._engine.move(entry, "conversion_failed", reason=reason, next_at=None, detail=detail)
         self._engine.promote_duplicates(entry)
 
     def intend(self, spec: JobSpec, result: Signature, proof: dict[str, Any]) -> bool:
@@ -205,13 +205,14 @@ class Conversions:
         words = reason or ("sidecar" if beside else "other_container" if attempt.removes_film else "stereo_added")
         if lost := (attempt.proof or {}).get("lost_attributes"):
             words += f"; not kept: {'; '.join(lost)}"
+        columns: dict[str, Any] = {} if beside else signature_columns(final)
         self._engine.move(
             entry,
             "converted",
             reason=words,
             next_at=None if entry.integrity_status is IntegrityStatus.COMPLETE else self._engine.clock(),
             failures_in_row=0,
-            **({} if beside else signature_columns(final)),
+            **columns,
         )
         if beside and entry.path == film:
             self._know_sidecar(entry, attempt.target, final)
@@ -264,6 +265,8 @@ class Conversions:
             "conversion_failed",
             reason=outcome.reason,
             next_at=look_at,
+            detail=outcome.detail,
+            said=outcome.said,
             failures_in_row=times,
             waits_for=waits[:500],
         )

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-
-import structlog
 
 from watcher.rules import machine, names, planner, stability
 from watcher.rules.stability import Evidence, Observation, Settling, Waiting
@@ -20,11 +17,12 @@ from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service import counting
 from watcher.service.metrics import StateMetrics, get_metrics
 from watcher.service.pairs import Pairs
+from watcher.service.telling import Told, tell
 from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from watcher.config import StateConfig
     from watcher.rules.signature import Signature
@@ -32,22 +30,10 @@ if TYPE_CHECKING:
     from watcher.store.models import Attempt, FileEntry
     from watcher.store.store import StateStore
 
-log = structlog.get_logger("watcher")
-
 LEASE_MARGIN_SEC = 60.0
 """What a job's own time limit does not count: waiting for a process slot, ending a process that will not."""
 
 _FINAL = frozenset(ProcessedStatus) - {ProcessedStatus.NEW, ProcessedStatus.CONVERT_FAILED}
-
-
-@dataclass(frozen=True, slots=True)
-class _MoveLine:
-    path: bytes
-    subject: str
-    move: str
-    before: str
-    after: str
-    reason: str
 
 
 class Engine:
@@ -60,7 +46,9 @@ class Engine:
         self.config = config
         self.clock = clock
         self._dice = dice
-        self._lines: list[_MoveLine] = []
+        self._lines: list[Told] = []
+        self._jobs: dict[int, str] = {}
+        """Entry id -> the attempt that began or ended in this turn."""
         self._cancels: list[str] = []
         self.metrics = get_metrics() if config.enable_metrics else StateMetrics(enabled=False)
         self._depth = 0
@@ -84,14 +72,10 @@ class Engine:
             self._depth -= 1
         if mark[0] == 0:
             lines, self._lines = self._lines, []
+            jobs, self._jobs = self._jobs, {}
             for line in lines:
                 counting.moved(self.metrics, line.move, line.reason)
-                log.info(
-                    line.move,
-                    path=names.readable(line.path),
-                    **{"from": line.before, "to": line.after},
-                    **({"reason": line.reason} if line.reason else {}),
-                )
+            tell(lines, jobs)
 
     def take_cancels(self) -> list[str]:
         """Give the attempts that must stop since their file is not what they were decided on."""
@@ -100,22 +84,41 @@ class Engine:
 
     # --- the moves
 
-    def move(self, entry: FileEntry, move: str, *, reason: str = "", next_at: float | None, **changes: Any) -> None:
+    def move(
+        self,
+        entry: FileEntry,
+        move: str,
+        *,
+        reason: str = "",
+        next_at: float | None,
+        detail: str = "",
+        said: Sequence[str] = (),
+        **changes: Any,
+    ) -> None:
         """Make one move of the status whose table has it; `next_at` (epoch seconds) is when the row is looked at next.
 
-        Raises IllegalMove, and changes nothing, when the table does not have the move.
+        `detail` (the reason in words) and `said` (what FFmpeg said) are for the log line, `changes` for the row. Raises IllegalMove, and changes nothing, when the table does not have the move.
         """
         subject = "integrity" if move in _INTEGRITY_MOVES else "processed"
-        self._move(entry, subject, move, reason, next_at, changes)
+        self._move(entry, subject, move, reason, next_at, changes, detail, said)
 
     def _move(
-        self, entry: FileEntry, subject: str, move: str, reason: str, next_at: float | None, changes: dict[str, Any]
+        self,
+        entry: FileEntry,
+        subject: str,
+        move: str,
+        reason: str,
+        next_at: float | None,
+        changes: dict[str, Any],
+        detail: str = "",
+        said: Sequence[str] = (),
     ) -> None:
         before = entry.integrity_status if subject == "integrity" else entry.processed_status
         after = machine.after(before, move, subject=names.readable(entry.path))
         changes = {"next_check_at_ms": _ms(next_at), "waits_for": "", **changes}
         self.store.record_move(entry, subject, move, after, reason=reason, at_ms=self.now_ms(), **changes)
-        self._lines.append(_MoveLine(entry.path, subject, move, before.name, after.name, reason))
+        words = (move, before.name, after.name, reason, detail, tuple(said), entry.failures_in_row)
+        self._lines.append(Told(entry.id, entry.path, entry.folder.root.path, *words))
         self._touch(entry)
 
     def _touch(self, entry: FileEntry) -> None:
@@ -130,7 +133,7 @@ class Engine:
         """Journal and log that a file came to stand elsewhere, was gone or came back."""
         old, new = names.readable(before), names.readable(after)
         self.store.note(entry, "path", move, old, new, reason="", at_ms=self.now_ms())
-        self._lines.append(_MoveLine(after or before, "path", move, old, new, ""))
+        self._lines.append(Told(entry.id, after or before, entry.folder.root.path, move, before, after))
         self._touch(entry)
 
     # --- what intake and scans report
@@ -268,6 +271,7 @@ class Engine:
     def begin_attempt(self, spec: JobSpec) -> None:
         """Write the row that says that this job runs."""
         now = self.clock()
+        self._jobs[spec.entry_id] = spec.attempt_id
         self.store.begin_attempt(
             id=spec.attempt_id,
             entry=spec.entry_id,
@@ -294,6 +298,7 @@ class Engine:
         attempt: Attempt | None = self.store.attempt(attempt_id)
         if attempt is None:
             return None
+        self._jobs[attempt.entry_id] = attempt_id
         self.store.end_attempt(attempt_id)
         return self.store.entry(attempt.entry_id)
 

@@ -76,6 +76,8 @@ class Failed:
     spec: JobSpec
     reason: str
     detail: str
+    said: tuple[str, ...] = ()
+    """The last lines of FFmpeg."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class Judge:
     async def _take_up(self, root: WatchedRoot) -> None:
         """Watch a root that is itself, or is again: watch first, then clear up, then scan."""
         if root.was_suspended:
-            log.info("root is back", root=names.readable(root.path))
+            log.info("root is back", root=root.path)
         await self.watch(root)
         await self._recovery.settle(root.id)
         root.suspended = None
@@ -151,7 +151,7 @@ class Judge:
             why != SILENT
         ):  # a watching thread that hangs too would not end; what it may say of a suspended root is not heard
             await asyncio.to_thread(self._observers.remove, root.id)
-        log.warning("root suspended", root=names.readable(root.path), reason=why)
+        log.warning("root suspended", root=root.path, reason=why)
 
     def _write_suspension(self, root_id: int, why: str) -> None:
         self._engine.store.update_root(root_id, suspended_because=why, suspended_since_ms=self._engine.now_ms())

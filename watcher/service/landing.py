@@ -15,7 +15,6 @@ import structlog
 from watcher.errors import ConversionFailed
 from watcher.media import disk, replace
 from watcher.media.replace import Keeping, Swap
-from watcher.rules import names
 from watcher.rules.signature import Signature
 from watcher.service.jobs import Failed
 from watcher.watch import writers
@@ -86,7 +85,7 @@ class Landing:
             await asyncio.to_thread(self._temps.remove, spec.attempt_id, swap.temp)
             await asyncio.to_thread(replace.clear, swap, result)
         except OSError as error:
-            log.warning("not cleared up", path=names.readable(spec.path), reason=error.strerror)
+            log.warning("not cleared up", path=spec.path, reason=error.strerror)
             self._adopt(spec.attempt_id)
             return False
         finally:
@@ -124,7 +123,7 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
         swap = dataclasses.replace(swap, film=path, target=path)  # renamed since, and its row has followed it
     found = replace.settle(swap, result, who_writes)
     if found is not None:
-        log.info("conversion finished after a stop", path=names.readable(path))
+        log.info("conversion finished after a stop", path=path)
     return found
 
 

@@ -30,6 +30,7 @@ from watcher.service.engine import Engine
 from watcher.service.executor import LocalPool
 from watcher.service.intake import Intake
 from watcher.service.jobs import Cancelled, Checked, Failed, Made
+from watcher.service.log import say_the_rest
 from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
@@ -161,6 +162,7 @@ class StateManager(Working, Answers):
         await self.in_store(self._store.close)
         self._thread.shutdown()
         self._notifier.close()
+        say_the_rest(all_of_it=True)
         log.info("closed")
 
     async def __aenter__(self) -> Self:
@@ -303,6 +305,7 @@ class StateManager(Working, Answers):
 
     async def _say(self) -> None:
         self._notifier.alive()
+        say_the_rest()
         running = self._pool.running()
         if running and time.monotonic() >= self._next_progress:
             self._next_progress = time.monotonic() + PROGRESS_EVERY_SEC

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from watcher.errors import WatcherError
-from watcher.rules import groups, names
+from watcher.rules import groups
 from watcher.rules.groups import Member
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Pairs:
                     with self._engine.store.transaction():
                         self._settle_group(entry)
                 except WatcherError:
-                    log.exception("group not settled", path=names.readable(entry.path))
+                    log.exception("group not settled", path=entry.path)
         self._touched = set()  # what was moved here was looked at here
 
     def _settle_group(self, entry: FileEntry) -> None:

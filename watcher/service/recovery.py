@@ -85,7 +85,7 @@ class Recovery:
                             await asyncio.to_thread(disk.unlink_if_there, temp)  # its folder was moved with it
                 except OSError as error:
                     if attempt.id not in self._said:
-                        log.warning("not cleared up", path=names.readable(path), reason=error.strerror)
+                        log.warning("not cleared up", path=path, reason=error.strerror)
                         self._said.add(attempt.id)
                     continue
                 self._orphans.discard(attempt.id)
@@ -102,9 +102,9 @@ class Recovery:
             if names.attempt_of(os.path.basename(temp)) not in known:
                 try:
                     if await asyncio.to_thread(_remove_old, temp, now):
-                        log.info("leftover removed", path=names.readable(temp))
+                        log.info("leftover removed", path=temp)
                 except OSError as error:
-                    log.warning("leftover not removed", path=names.readable(temp), reason=error.strerror)
+                    log.warning("leftover not removed", path=temp, reason=error.strerror)
 
     def _write(self, attempt_id: str, final: Signature | None) -> None:
         with self._engine.turn():

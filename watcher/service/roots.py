@@ -135,7 +135,7 @@ class Roots(Discovery):
         if root is not None and root.trouble != sentence:
             root.trouble = sentence
             root.due_scan = 0.0
-            log.warning("watching trouble", root=names.readable(root.path), trouble=sentence)
+            log.warning("watching trouble", root=root.path, trouble=sentence)
 
     def silent(self) -> tuple[tuple[bytes, str], ...]:
         """Give the roots whose events cannot be relied on, and why."""

@@ -76,17 +76,16 @@ class Scanner:
                 self._closing,
             )
         except OSError as error:
-            log.warning("scan failed", root=names.readable(root.path), reason=error.strerror)
+            log.warning("scan failed", root=root.path, reason=error.strerror)
             return None
         finally:
             if teller is not None:
                 teller.cancel()
         for folder, reason in state.unreadable:
-            path = names.readable(b"/".join(filter(None, (root.path, folder))))
-            log.warning("folder cannot be read", path=path, reason=reason)
+            log.warning("folder cannot be read", path=_joined(root.path, folder), root=root.path, reason=reason)
         for folder in state.unmounted:
-            path = names.readable(b"/".join(filter(None, (root.path, folder))))
-            log.warning("disk not mounted", path=path, reason="its files were on a disk of their own")
+            where = {"path": _joined(root.path, folder), "root": root.path}
+            log.warning("disk not mounted", **where, reason="its files were on a disk of their own")
         if not state.stopped and await self._judge.is_itself(root):
             await self._conclude(root, state, whole=not below)
         return state
@@ -131,15 +130,19 @@ class Scanner:
         """Log and count what a batch brought."""
         counting.took_in(self._engine.metrics, taken, by_scan=whole)
         for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
-            log.info("found", path=names.readable(b"/".join(filter(None, (root.path, folder, name)))))
+            log.info("found", path=_joined(root.path, folder, name), root=root.path)
         if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):
             counts = {"new": taken.added, "changed": taken.changed, "moved": taken.moved, "gone": taken.gone}
             counts["back"] = taken.back
-            log.info("taken in", root=names.readable(root.path), **{word: n for word, n in counts.items() if n})
+            log.info("taken in", root=root.path, **{word: n for word, n in counts.items() if n})
+
+
+def _joined(*parts: bytes) -> bytes:
+    return b"/".join(filter(None, parts))
 
 
 def _some_of(root: WatchedRoot, gone: Sequence[Sighting]) -> list[bytes]:
-    paths = [b"/".join(filter(None, (root.path, each.folder, name))) for each in gone for name in each.gone]
+    paths = [_joined(root.path, each.folder, name) for each in gone for name in each.gone]
     return paths[:: len(paths) // ASKED_FOR + 1]
 
 

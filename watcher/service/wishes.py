@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def take(engine: Engine) -> list[bytes]:
 
 def _carry_out(engine: Engine, wish: Request) -> None:
     entry = engine.store.entry_at(wish.path)
-    path = names.readable(wish.path)
+    path = bytes(wish.path)
     if entry is None or entry.missing_since_ms is not None:
         log.warning("wish refused", wish=wish.kind, path=path, reason="no such file is known")
         return

@@ -14,7 +14,7 @@ import structlog
 from watcher.errors import ConversionFailed, ToolMissing
 from watcher.media import integrity, replace, space, stereo
 from watcher.media.probe import Probe
-from watcher.rules import audio, names
+from watcher.rules import audio
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 from watcher.service import landing
@@ -56,7 +56,7 @@ class Worker:
         try:
             return await (self._check(spec, report) if spec.kind == "check" else self._convert(spec, report))
         except Exception as error:
-            log.exception("job crashed", job=spec.kind, path=names.readable(spec.path))
+            log.exception("job crashed", kind=spec.kind, job=spec.attempt_id, path=spec.path)
             if spec.kind == "check":
                 mode = spec.mode or Mode.FULL
                 verdict = Verdict(IntegrityStatus.ERROR, mode, Reason.IO_ERROR, 0.0, evidence=(f"program: {error!r}",))
@@ -95,7 +95,7 @@ class Worker:
         except ConversionFailed as error:
             if not await asyncio.to_thread(_stands, spec):
                 return Failed(spec, "source_changed", "the film went away or changed while its track was made")
-            return Failed(spec, error.reason, error.detail)
+            return Failed(spec, error.reason, error.detail, error.said)
         except ToolMissing as error:
             return Failed(spec, "tool_missing", str(error))
         except OSError as error:
