@@ -137,9 +137,13 @@ class Ears:
 
     def _listen(self, wake: int) -> None:
         """Do what the handler must not. A pause that a program asked for is the program's to end."""
+        # One that this thread took would be noted, and not interrupt what the main thread waits for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         asked, going = False, True
         while going:
             terminal = _who_answers() if asked else None
+            if asked and terminal is None and _terminal() is None:
+                self._terminal_gone()
             ready, _, _ = select.select([wake] if terminal is None else [wake, terminal], [], [])
             if terminal is not None and terminal in ready:
                 self._take_answer(terminal)
@@ -164,18 +168,31 @@ class Ears:
         if answer:
             self._wishes.resume()
             _say("going on")
-        else:  # the terminal is gone; its Ctrl-C would have done this
-            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            self._terminal_gone()
+
+    def _terminal_gone(self) -> None:
+        """Leave, as its Ctrl-C would have done; unless its SIGHUP was faster."""
+        if self._wishes.leaving is None:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def _terminal() -> int | None:
+    """Give the descriptor of the terminal that standard input is; None when it is none, or gone."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):  # no standard input, or one that is no file
+        return None
+    return descriptor if os.isatty(descriptor) else None
 
 
 def _who_answers() -> int | None:
-    """Give the descriptor of a terminal whose person can answer; None where reading would wait for ever, or stop us."""
+    """Give the terminal whose person can answer; None also where another program has it: reading would stop us."""
+    descriptor = _terminal()
     try:
-        descriptor = sys.stdin.fileno()
-        ours = os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
-    except (AttributeError, OSError, ValueError):  # no standard input, or one that is no file
+        return descriptor if descriptor is not None and os.tcgetpgrp(descriptor) == os.getpgrp() else None
+    except OSError:  # gone, or not the one we were started from
         return None
-    return descriptor if ours else None
 
 
 def _say(text: str) -> None:
