@@ -40,11 +40,13 @@ def load(
     file: Path | None = None,
     *,
     environment: str = "production",
+    changes: dict[str, Any] | None = None,
     overrides: dict[str, Any] | None = None,
     folders: Sequence[Path] = (),
 ) -> Loaded:
     """Read all sources in their order and check the whole. Raises SettingsError, one line for each thing wrong.
 
+    `changes` are values that are to be written into the file: they stand above it and below the environment.
     `folders` are those of the command line: they are watched beside those of the other sources. Whether folders and
     the database's place are there is not asked here but by `require_folders` and `require_place`: who only reads
     needs neither.
@@ -52,6 +54,7 @@ def load(
     layers: list[tuple[str, dict[str, Any]]] = [(f"preset {environment}", PRESETS[environment])]
     if file is not None:
         layers.append((str(file), read_file(file)))
+    layers.append(("changes", changes or {}))
     layers.extend(_from_environment())
     layers.append(("command line", overrides or {}))
     values: dict[str, Any] = {}
