@@ -124,5 +124,5 @@ def test_a_link_to_the_file_stays_one_and_the_mode_is_kept(file, tmp_path):
 
 def test_a_broken_file_is_one_sentence(file):
     file.write_text("stable_wait_sec = = 3\n")
-    with pytest.raises(SettingsError, match="custom.toml"):
+    with pytest.raises(SettingsError, match="custom"):
         _ = StateConfigManager(file).config

@@ -3,8 +3,9 @@
 The map, top to bottom; imports only go down:
 
     cli            words to calls
-    service/       the running thing: manager (the loop), roots, judging and scans, patience, hints, intake, dispatch,
-                   engine (the one place that changes a status), checks, conversions and landing, second_thoughts, jobs,
+    testing/       films and a manager for tests of your own
+    service/       library (the public names); the running thing: manager (the loop), working and answers (what is asked
+                   of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions and landing, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), reference, integrity, stereo, proof, replace
@@ -13,6 +14,63 @@ The map, top to bottom; imports only go down:
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, groups
     config         settings, checked
     errors         every exception, each a sentence
+
+The public names stand below; each is loaded when it is first asked for, so that `import watcher` costs nothing.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from watcher.config import StateConfig, StateConfigManager, get_development_config, get_production_config
+    from watcher.errors import IllegalMove, WatcherError
+    from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+    from watcher.service.library import AudioStateMachine, IntegrityAdapter, StatePlanner, create_state_manager
+    from watcher.service.manager import StateManager
+    from watcher.service.metrics import StateMetrics, get_metrics
+    from watcher.store.models import FileEntry, GroupEntry
+    from watcher.store.store import StateStore
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "config": ("StateConfig", "StateConfigManager", "get_development_config", "get_production_config"),
+    "errors": ("IllegalMove", "WatcherError"),
+    "rules.statuses": ("IntegrityStatus", "ProcessedStatus"),
+    "service.library": ("AudioStateMachine", "IntegrityAdapter", "StatePlanner", "create_state_manager"),
+    "service.manager": ("StateManager",),
+    "service.metrics": ("StateMetrics", "get_metrics"),
+    "store.models": ("FileEntry", "GroupEntry"),
+    "store.store": ("StateStore",),
+}
+
+__all__ = [
+    "AudioStateMachine",
+    "FileEntry",
+    "GroupEntry",
+    "IllegalMove",
+    "IntegrityAdapter",
+    "IntegrityStatus",
+    "ProcessedStatus",
+    "StateConfig",
+    "StateConfigManager",
+    "StateManager",
+    "StateMetrics",
+    "StatePlanner",
+    "StateStore",
+    "WatcherError",
+    "create_state_manager",
+    "get_development_config",
+    "get_metrics",
+    "get_production_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it lives."""
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'watcher' has no attribute {name!r}")
+    value = getattr(import_module(f"watcher.{home}"), name)
+    globals()[name] = value
+    return value

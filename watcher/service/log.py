@@ -64,6 +64,16 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
+def hand_over(level: str) -> None:
+    """Give every log line to the `watcher` logger of the standard library, where the program has not set structlog up.
+
+    A library prints nothing by itself: who wants to see the lines configures `logging`.
+    """
+    if not structlog.is_configured():
+        processors = [_as_text, structlog.processors.format_exc_info, structlog.stdlib.render_to_log_kwargs]
+        _configure(level, processors, structlog.stdlib.LoggerFactory())
+
+
 def say_the_rest(*, all_of_it: bool = False) -> None:
     """Say how much trouble was counted and not said, in windows of time that are over."""
     for event, reason, count in _calm.more(all_of_it=all_of_it):
