@@ -177,6 +177,14 @@ def test_why_shows_what_else_belongs_to_the_film(call, library):
     assert sorted(os.path.basename(other["path"]) for other in group) == ["good.mp4", "good.stereo.mkv"]
 
 
+def test_why_says_what_became_of_attributes_and_of_the_original(call, library):
+    proof = {"lost_attributes": ["owner: Operation not permitted"], "kept_original": "good.mkv.original"}
+    library.store.put_finding(library.entry("good.mkv").id, proof=proof)
+    out = call("why", library.path("good.mkv"))[1]
+    assert "not kept    owner: Operation not permitted" in out
+    assert "original    kept as good.mkv.original" in out
+
+
 def test_why_says_why_a_file_is_not_known(call, library, tmp_path):
     """Each reason in the order in which it stands in the way; exit code 1."""
     (library.root / "real.mkv").touch()

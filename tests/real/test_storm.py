@@ -13,6 +13,7 @@ import pytest
 from films import film, kinds
 from running import Service
 
+from watcher.rules import groups
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.store.models import FileEntry
@@ -125,6 +126,7 @@ def test_after_a_storm_every_row_is_right_every_film_whole_and_nothing_left_over
         assert journal_lines(service) == lines, "it does not come to rest"
         rows_are_true(service, films)
         journals_are_true(service)
+        pairs_are_true(service)
         log = service.lines()
     assert [line for line in log if line.get("level") in ("error", "critical") or "not JSON" in line["event"]] == []
     assert list(films.rglob(".*")) == []
@@ -183,6 +185,24 @@ def journals_are_true(service):
                 steps = [(None, str(first)), *lines, (str(getattr(entry, f"{subject}_status")), None)]
                 for (_, after), (before, _) in itertools.pairwise(steps):
                     assert after == before, (entry.path, lines)
+
+
+def pairs_are_true(service):
+    """What is finished as a pair has its other half beside it, and nothing is called a duplicate of nothing."""
+    there = [entry for entry in entries(service) if entry.missing_since_ms is None]
+    for entry in there:
+        stem = groups.stem_of(entry.name)
+        others = [
+            other
+            for other in there
+            if other.folder_id == entry.folder_id and groups.stem_of(other.name) == stem and other.id != entry.id
+        ]
+        if entry.processed_status is P.GROUP_PROCESSED:
+            beside = groups.is_stereo_sibling(entry.name)
+            halves = [other for other in others if groups.is_stereo_sibling(other.name) != beside]
+            assert P.GROUP_PROCESSED in [half.processed_status for half in halves], entry.path
+        elif entry.processed_status is P.DUPLICATE:
+            assert others, entry.path
 
 
 def films_are_whole(films, sources):

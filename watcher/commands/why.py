@@ -149,6 +149,8 @@ def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
     facts += [("beside it", _beside(other)) for other in story.group]
     if lost := (story.proof or {}).get("lost_attributes"):
         facts.append(("not kept", Text("; ".join(lost), overflow="fold")))
+    if kept := (story.proof or {}).get("kept_original"):
+        facts.append(("original", Text(f"kept as {kept}", overflow="fold")))
     facts += [
         ("waits for", _waits_for(story, pid, now)),
         (

@@ -14,7 +14,8 @@ import structlog
 
 from watcher.errors import ConversionFailed
 from watcher.media import disk, replace
-from watcher.media.replace import Keeping, Swap
+from watcher.media.replace import Keeping, Prepared, Swap
+from watcher.rules import names
 from watcher.rules.signature import Signature
 from watcher.service.jobs import Failed
 from watcher.watch import writers
@@ -56,8 +57,7 @@ class Landing:
         try:
             prepared = await asyncio.to_thread(replace.prepare, swap, self._keeping, who_writes)
             result = prepared.signature
-            lost = {"lost_attributes": list(prepared.lost)} if prepared.lost else {}
-            if not await self._in_store(self._conversions.intend, spec, result, {**outcome.proof, **lost}):
+            if not await self._in_store(self._conversions.intend, spec, result, _proof(outcome, prepared)):
                 await self._in_store(self._conversions.void, spec.attempt_id, await self._cleared(spec, None))
                 return
             final = await asyncio.to_thread(replace.place, swap, who_writes)
@@ -91,6 +91,16 @@ class Landing:
         finally:
             self._temps.release(spec.attempt_id)
         return True
+
+
+def _proof(outcome: Made, prepared: Prepared) -> dict[str, Any]:
+    """Give what is stored with the film: the proof, and what became of its attributes and its old content."""
+    proof = dict(outcome.proof)
+    if prepared.lost:
+        proof["lost_attributes"] = list(prepared.lost)
+    if outcome.spec.kept is not None:
+        proof["kept_original"] = names.readable(outcome.spec.kept.rpartition(b"/")[2])
+    return proof
 
 
 def who_writes(path: bytes) -> str | None:
