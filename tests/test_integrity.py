@@ -275,7 +275,7 @@ async def test_a_short_film_costs_one_ffprobe_and_one_ffmpeg(ours, tmp_path):
 
 
 async def test_a_long_film_is_sampled_in_quick_mode(ours, tmp_path):
-    """Over 40 s: seven short looks, and no look at the rest."""
+    """Over 40 s: six short looks, and no look at the rest."""
     film = tmp_path / "long.mkv"
     clips.ffmpeg(*("-stream_loop", "29", "-i", str(clips.path("mkv")), "-c", "copy", str(film)))
     quick = await verdict_of(ours, bytes(film))

@@ -54,7 +54,7 @@ class Passes:
             return await once()
         if not self._is_short(first):
             return first
-        behind = await self._once(decode.Window(_reached(first) + _LOOK_SEC / 4, _LOOK_SEC))
+        behind = await self._once(decode.Window(_reached(first) + _LOOK_SEC / 4, _LOOK_SEC, exact=True))
         if decode.nothing_came(behind):
             return first
         # Odd time stamps end at the same place every time; whoever was stopped does not.
