@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from watcher import cli
+from watcher.rules.audio import AudioRules, Stream, decide
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import Mode
 from watcher.rules.verdict import Verdict
@@ -149,6 +150,24 @@ def test_why_tells_every_move_and_the_verdict_in_words(call, library):
     assert (answer["known"], answer["verdict"]["reason"]) == (True, "truncated")
     assert [line["move"] for line in answer["journal"]] == ["check_started", "check_failed"]
     assert answer["journal"][0]["at"].endswith("Z")
+
+
+def test_why_tells_which_track_was_chosen_and_what_was_measured_of_the_new_one(call, library):
+    """The decision with its reason, and the figures of the proof, for people and for programs."""
+    streams = [Stream(0, "video", "h264"), Stream(1, "audio", "dts", "deu", "Ton", 6), Stream(2, "audio", "ac3", "eng")]
+    decision = decide(streams, AudioRules(("ger",))).to_dict()
+    made = {"stream": 3, "from": 1, "codec": "aac", "seconds": 61.04, "loudness_lufs": -23.4, "true_peak_dbtp": 0.0}
+    entry = library.entry("new.mkv")
+    library.store.put_finding(entry.id, decision=decision, proof={"streams": [{}, {}, {}], "made": made})
+    for move in ("check_started", "check_passed", "converted"):
+        library.engine.move(entry, move, next_at=None)
+    out = " ".join(call("why", library.path("new.mkv"))[1].split())
+    assert 'a stereo track was added: German, from stream 1 (dts, 6 channels, "Ton")' in out
+    assert "3 streams bit for bit as before; new: stream 3 from 1 (61.0 s, -23.4 LUFS, 0.0 dBTP peak)" in out
+    answer = json.loads(call("why", library.path("new.mkv"), "--json")[1])
+    assert answer["decision"] == decision
+    assert answer["decision"]["reason"] == "german_surround"
+    assert answer["proof"]["made"] == made
 
 
 def test_why_says_until_when_a_file_waits(call, library):

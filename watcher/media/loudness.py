@@ -24,10 +24,10 @@ TRUE_PEAK_LIMIT_DB: Final = -1.0
 """EBU R 128's, in dBTP. Above it loudspeakers may clip what no sample shows."""
 MEASURING: Final = ("-nostdin", "-hide_banner", "-v", "repeat+level+info", "-nostats")
 """ffmpeg's global options where a filter reports what it measured: it does so at the level of information."""
-WINDOWS: Final = 8
-WINDOW_SEC: Final = 8.0
+WINDOWS: Final = 6
+WINDOW_SEC: Final = 10.0
 """What "keep" listens to of a long film: a minute, spread over all of it. Only the difference between two mixes of
-one sound is looked for, of three decibels at most with the default boost, and a minute tells it within a third of one."""
+one sound is looked for, at most half of the boost either way, and a minute has told it within half a decibel."""
 _GAIN_LIMIT_DB: Final = 20.0
 """What is quieter than that is no film's sound, and would become noise."""
 _NOTHING_LUFS: Final = -70.0
@@ -37,8 +37,8 @@ _NEAR_LIMIT_DB: Final = -4.5
 sound that is made to show it."""
 
 MEASURE: Final = (
-    "asplit[samples][sound];[samples]volumedetect@samples,anullsink;[sound]ebur128@whole=framelog=verbose,"
-    "asetnsamples=n=24000:p=0,astats=reset=1:metadata=1:measure_perchannel=none:measure_overall=Peak_level,"
+    "asetnsamples=n=24000:p=0,asplit[samples][sound];[samples]volumedetect@samples,anullsink;"
+    "[sound]ebur128@whole=framelog=verbose,astats=reset=1:metadata=1:measure_perchannel=none:measure_overall=Peak_level,"
     f"ametadata=select:key=lavfi.astats.Overall.Peak_level:value={_NEAR_LIMIT_DB - 0.1}:function=greater,"
     "ebur128@peaks=framelog=verbose:peak=true"
 )
