@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from watcher.errors import OperationError, StateNotSaved
+from watcher.errors import OperationError, OperationHeld, StateNotSaved
 from watcher.operations import (
     StateAwareOperation,
     TranscodeOperation,
@@ -133,6 +133,30 @@ def test_a_state_that_cannot_be_saved_does_not_hide_why_the_block_ended(film, mo
     assert "not saved" in caplog.text
 
 
+def test_a_block_whose_operation_another_process_took_says_so(film):
+    """Both began anew at the same time; the second is told at its first step, and leaves the first alone."""
+    operation = TranscodeOperation("vbr", film)
+    begun, told = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with StateAwareOperation(operation) as manager:
+                os.read(begun[0], 1)
+                with pytest.raises(OperationHeld, match=f"process {os.getppid()} works on this operation now"):
+                    manager.update_step("encode")
+                manager.update_step("encode")
+        except OperationHeld:
+            os.write(told[1], b"held")
+        finally:
+            os._exit(0)
+    with StateAwareOperation(operation) as manager:
+        manager.update_step("encode", 40)
+        os.write(begun[1], b"x")
+        assert os.read(told[0], 9) == b"held"
+        os.waitpid(child, 0)
+        assert json.loads(manager.state_file.read_text())["progress_percent"] == 40.0
+
+
 def test_a_full_disk_at_the_very_end_does_not_undo_finished_work(film, monkeypatch):
     """The file goes, as it would have gone."""
     with StateAwareOperation(TranscodeOperation("vbr", film)) as manager:
@@ -176,6 +200,12 @@ def test_one_path_that_is_no_list_is_one_file(film):
     process(ARGS, "x265", "software", film)
     process(ARGS, "x264", "software", files=str(film))
     assert given == [film, str(film)]
+
+
+def test_files_that_can_be_gone_through_only_once_are_one_list(films, work):
+    process = decorated(work)
+    assert process(ARGS, "x265", "software", (film for film in films[:1])) == [{"size": 5}]
+    assert list(process(ARGS, "x265", "software", iter(films))) == films
 
 
 def test_a_finished_operation_answers_without_running_again(film, work):

@@ -8,7 +8,16 @@ import pytest
 from helpers import small_disk
 
 from watcher.errors import StateNotSaved
-from watcher.operations import Drive, PauseManager, TranscodeOperation, UniversalStateManager, network, places
+from watcher.operations import (
+    Drive,
+    PauseManager,
+    TranscodeOperation,
+    UniversalStateManager,
+    document,
+    find_resumable_operations,
+    network,
+    places,
+)
 
 
 class Failing:
@@ -147,3 +156,21 @@ def test_no_lock_is_held_while_a_drive_is_away(tmp_path, monkeypatch):
     waiting.join()
     assert b'"mux"' in manager.state_file.read_bytes()
     assert manager.state.steps_completed == ["probe", "encode"]
+
+
+def test_a_list_of_interrupted_work_waits_for_its_drive(tmp_path, monkeypatch):
+    """A state that cannot be read for a moment is not listed as broken."""
+    UniversalStateManager(TranscodeOperation("vbr", tmp_path / "a.mkv")).update_step("encode")
+    failing = [errno.ESTALE, errno.EIO]
+    read = document.read
+
+    def fail_first(path):
+        if failing:
+            code = failing.pop()
+            raise OSError(code, os.strerror(code))
+        return read(path)
+
+    monkeypatch.setattr(document, "read", fail_first)
+    monkeypatch.setattr(network, "sleep_using_event", lambda _: lambda _seconds: None)
+    (found,) = find_resumable_operations(tmp_path)
+    assert (found["broken"], found["current_step"], failing) == (None, "encode", [])

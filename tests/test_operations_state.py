@@ -171,6 +171,7 @@ def test_the_same_job_has_the_same_identity_whoever_describes_it(film):
     other = TranscodeOperation("vbr", str(film), extra_args={"b": str(film), "a": [1, 2]})
     assert one == other
     assert one.operation_id == other.operation_id
+    assert {one: "known"}[other] == "known"
 
 
 @pytest.mark.parametrize("kind", ["", "a/b", "a\0b", "x" * 65])

@@ -13,6 +13,8 @@ from watcher.rules.names import readable
 if TYPE_CHECKING:
     import argparse
 
+    from watcher.operations.state import StrPath
+
 OPTIONS = frozenset({"resume", "list_resumable", "cleanup_old_states"})
 """What `add_state_management_args` adds to the namespace: how to start, and not what to do."""
 
@@ -30,7 +32,7 @@ def add_state_management_args(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def handle_state_cli(args: argparse.Namespace, path: finding.StrPath) -> bool:
+def handle_state_cli(args: argparse.Namespace, path: StrPath) -> bool:
     """Do what `--list-resumable` or `--cleanup-old-states` ask for; True when that was all there is to do.
 
     `path` is the folder of the films, or one of them.
@@ -45,7 +47,7 @@ def handle_state_cli(args: argparse.Namespace, path: finding.StrPath) -> bool:
     return False
 
 
-def list_resumable_cli(path: finding.StrPath) -> None:
+def list_resumable_cli(path: StrPath) -> None:
     """Print the interrupted work of a folder, for people."""
     found = finding.find_resumable_operations(_folder(path))
     if not found:
@@ -72,5 +74,5 @@ def _days(text: str) -> float:
     return days
 
 
-def _folder(path: finding.StrPath) -> finding.StrPath:
+def _folder(path: StrPath) -> StrPath:
     return path if os.path.isdir(path) else os.path.dirname(path) or os.curdir

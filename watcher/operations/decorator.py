@@ -23,7 +23,7 @@ from watcher.operations import document
 from watcher.operations.arguments import OPTIONS
 from watcher.operations.integration import StateAwareOperation
 from watcher.operations.operation import TranscodeOperation
-from watcher.operations.state import UniversalStateManager
+from watcher.operations.state import StrPath, UniversalStateManager
 from watcher.operations.values import plain
 from watcher.rules.names import readable
 
@@ -33,14 +33,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("watcher.operations")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-StrPath = str | os.PathLike[str]
-"""Bytes are taken too."""
 Calls = Generator[inspect.BoundArguments, Any, Any]
 """Yields the arguments of each call, is sent its result, and returns the whole one."""
 
 BATCH = "batch"
 FILES = "files"
 """In a batch's data: {file: {"result": ..., "seen": its size and time when it was finished}}."""
+_PATH = (str, bytes, os.PathLike)
 _MANAGER = "state_manager"
 _ENCODER = ("encoder", "encoder_type")
 _ROLES = frozenset({"args", FILES, _MANAGER, "self", *_ENCODER})
@@ -137,7 +136,10 @@ class _Job:
             kwargs[_MANAGER] = None  # given later, and perhaps without a default
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        files = _listed(bound.arguments[FILES])
+        given = bound.arguments[FILES]
+        files = _listed(given)
+        if not isinstance(given, (*_PATH, list, tuple)):
+            bound.arguments[FILES] = files  # what can be gone through only once has been
         if not files or bound.arguments.get(_MANAGER) is not None:  # nothing to remember, or somebody else does
             return (yield bound)
         if len(files) == 1:
@@ -243,14 +245,13 @@ def _stable(value: Any) -> Any:
 
 
 def _names_one(value: Any, paths: set[str]) -> bool:
-    if isinstance(value, str | bytes | os.PathLike):
+    if isinstance(value, _PATH):
         return os.path.abspath(os.fsdecode(value)) in paths
     return isinstance(value, list | tuple | set) and any(_names_one(item, paths) for item in value)
 
 
 def _listed(files: Any) -> list[StrPath]:
-    one = isinstance(files, str | bytes | os.PathLike)
-    return [files] if one else list(files)
+    return [files] if isinstance(files, _PATH) else list(files)
 
 
 def _kept(result: Any, path: str) -> Any:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watcher.errors import StateBroken
 from watcher.operations import document, holds, places
-from watcher.operations.state import UniversalStateManager
+from watcher.operations.network import NETWORK_ERRORS, Drive
+from watcher.operations.state import StrPath, UniversalStateManager
 from watcher.rules.names import readable
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("watcher.operations")
 
-StrPath = str | os.PathLike[str]
 DAY_SEC: Final = 86_400
 
 
@@ -120,19 +120,20 @@ def cleanup_completed_states(directory: StrPath, days: float, recursive: bool = 
 
 def find(directory: StrPath, *, recursive: bool = False) -> Iterator[Found]:
     """Go through the state files of a folder, in the order of their paths."""
-    for folder, names in _folders(os.path.abspath(os.fsencode(directory)), recursive=recursive):
-        for name in sorted(names):
-            if name.endswith(places.SUFFIX):
-                found = look(os.path.join(folder, name))
-                if found is not None:
-                    yield found
+    top = os.path.abspath(os.fsencode(directory))
+    drive = Drive(top)
+    for folder, names in drive.retry(lambda: list(_folders(top, recursive=recursive))):
+        for name in names:
+            found = look(os.path.join(folder, name), drive)
+            if found is not None:
+                yield found
 
 
-def look(path: bytes) -> Found | None:
-    """Read one state file; None when there is none."""
+def look(path: bytes, drive: Drive | None = None) -> Found | None:
+    """Read one state file; None when there is none. A network drive that is away is waited for."""
     path = os.path.abspath(path)
     try:
-        state = document.read(path)
+        state = (drive or Drive(path)).retry(lambda: document.read(path))
     except StateBroken as broken:
         return Found(path, None, str(broken))
     except OSError as error:
@@ -141,18 +142,24 @@ def look(path: bytes) -> Found | None:
 
 
 def _folders(directory: bytes, *, recursive: bool) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Give the folders that may hold states, each with its names: those of the older shape first, as their names sort."""
+    """Give the folders that hold states, and the states' names: those of the older shape first, as their names sort."""
     if recursive:
         for folder, subfolders, names in os.walk(directory, onerror=_say_unreadable):
             subfolders.sort()
-            yield folder, names
+            yield folder, _states(names)
         return
     for name in (places.OLDER_FOLDER, places.FOLDER):
         folder = os.path.join(directory, name)
         if os.path.isdir(folder):
-            yield folder, os.listdir(folder)
-    yield directory, os.listdir(directory)  # a state folder itself, or one of one's own
+            yield folder, _states(os.listdir(folder))
+    yield directory, _states(os.listdir(directory))  # a state folder itself, or one of one's own
+
+
+def _states(names: list[bytes]) -> list[bytes]:
+    return sorted(name for name in names if name.endswith(places.SUFFIX))
 
 
 def _say_unreadable(error: OSError) -> None:
+    if error.errno in NETWORK_ERRORS:
+        raise error
     log.warning("not searched: %s: %s", readable(os.fsencode(error.filename)), error.strerror)

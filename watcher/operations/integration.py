@@ -6,12 +6,11 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from watcher.errors import StateNotSaved
-from watcher.operations.state import UniversalStateManager
+from watcher.errors import OperationError, StateNotSaved
+from watcher.operations.state import StrPath, UniversalStateManager
 from watcher.rules.names import readable
 
 if TYPE_CHECKING:
-    import os
     from types import TracebackType
 
     from watcher.operations.operation import TranscodeOperation
@@ -33,7 +32,7 @@ class StateAwareOperation:
         operation: TranscodeOperation,
         resume: bool = True,
         *,
-        state_dir: str | os.PathLike[str] | None = None,
+        state_dir: StrPath | None = None,
         pauses: PauseManager | None = None,
         keep_completed: bool = False,
     ) -> None:
@@ -90,7 +89,7 @@ class StateAwareOperation:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         try:
             manager.note_interruption(reason)
-        except StateNotSaved as unsaved:
+        except OperationError as unsaved:
             log.error("not saved: %s", unsaved)  # noqa: TRY400  # the job's own exception is what goes on
             if error is not None:
                 error.add_note(str(unsaved))

@@ -22,9 +22,9 @@ class TranscodeOperation:
 
     operation_type: str
     """What kind of job: "vbr", "qp", "auto", "batch", "custom", or a word of your own."""
-    input_file: str | os.PathLike[str]
+    input_file: str | bytes | os.PathLike[str]
     """Kept as text; bytes that are no text as Python writes them in file names (surrogates)."""
-    output_file: str | os.PathLike[str] | None = None
+    output_file: str | bytes | os.PathLike[str] | None = None
     encoder: str | None = None
     encoder_type: str | None = None
     preset: str | int | None = None
@@ -34,7 +34,7 @@ class TranscodeOperation:
     quality_threshold: float | None = None
     preserve_hdr: bool = True
     dry_run: bool = False
-    extra_args: dict[str, Any] = field(default_factory=dict)
+    extra_args: dict[str, Any] = field(default_factory=dict, hash=False)
     """Whatever else decides about the result. Kept as a state file holds it: paths as text, tuples as lists."""
 
     def __post_init__(self) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import StateNotSaved
-from watcher.operations import document, operation
+from watcher.operations import document
 from watcher.operations.document import INITIAL_STEP, RESULTS, TranscodeState
+from watcher.operations.operation import absolute
 from watcher.operations.pause import PauseManager, get_pause_manager
 from watcher.operations.record import Record
 from watcher.operations.values import plain
@@ -31,17 +32,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("watcher.operations")
 
+StrPath = str | bytes | os.PathLike[str]
+
 
 class UniversalStateManager:
     """The state of one operation, in memory and in its file."""
 
     def __init__(
         self,
-        operation_: TranscodeOperation,
-        state_file: str | os.PathLike[str] | None = None,
+        operation: TranscodeOperation,
+        state_file: StrPath | None = None,
         auto_save: bool = True,
         *,
-        state_dir: str | os.PathLike[str] | None = None,
+        state_dir: StrPath | None = None,
         pauses: PauseManager | None = None,
     ) -> None:
         """Begin anew, writing nothing: a state saved earlier stays as it is until it is loaded, or saved over.
@@ -49,7 +52,7 @@ class UniversalStateManager:
         `state_file` names the file itself; `state_dir` a folder of one's own for it, where that of the film cannot be
         written. Without `auto_save` only `save_state` writes.
         """
-        self.operation = operation.absolute(operation_)
+        self.operation = absolute(operation)
         self.auto_save = auto_save
         self.pauses = pauses or get_pause_manager()
         self._record = Record(
@@ -103,12 +106,11 @@ class UniversalStateManager:
     def mark_completed(self, success: bool, result: Any = None, error_message: str | None = None) -> None:
         """Tell that the operation is over, and how it ended; it is not resumed any more. Saves. Raises as `update_step`."""
         kept = plain(result, "result")
-        seen = self._record.see_input() if success else None
         with self._changing() as state:
             if success:
                 _finish(state)
                 state.progress_percent = 100.0
-                state.input_seen = seen  # the job may have replaced its own input
+                state.input_seen = None  # seen anew by the save: the job may have replaced its own input
             state.completed, state.success, state.end_time = True, success, time.time()
             state.error_message = error_message
             if result is not None:
