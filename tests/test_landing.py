@@ -380,3 +380,73 @@ def test_swapping_twice_is_refused(flight):
     with pytest.raises(replace.SourceChanged):
         replace.place(flight.swap, nobody)
     assert read(flight.swap.film) == NEW
+
+
+# --- what happens to the film between the steps
+
+STEPS = ("prepare", "intend", "place", "landed")
+
+
+def happens(what, bench):
+    """Let somebody have his way with old/Film.mkv; gives what must stand where afterwards, whatever we did."""
+    film = bench.path("old/Film.mkv")
+    match what:
+        case "renamed":
+            os.rename(film, bench.path("old/Other.mkv"))
+            return "old/Other.mkv"
+        case "moved":
+            os.rename(film, bench.path("elsewhere.mkv"))
+            return "elsewhere.mkv"
+        case "folder moved":
+            os.rename(bench.path("old"), bench.path("new"))
+            return "new/Film.mkv"
+        case "deleted":
+            os.unlink(film)
+            return None
+        case "replaced":
+            write(bench.path("other"), b"another film")
+            os.rename(bench.path("other"), film)
+            return "old/Film.mkv"
+    raise AssertionError(what)
+
+
+@pytest.mark.parametrize("noticed", ["at once", "later"])
+@pytest.mark.parametrize("what", ["renamed", "moved", "folder moved", "deleted", "replaced"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_whatever_happens_to_the_film_between_two_steps_nothing_is_lost_or_left(
+    bench, monkeypatch, step, what, noticed
+):
+    """The film is where its owner put it, whole, the old or the new one; one row knows it; no file of ours is left."""
+    flight = Flight(bench, "in_place", b"old")
+    all_names = ["old/Film.mkv", "old/Other.mkv", "elsewhere.mkv", "new/Film.mkv"]
+    where = []
+
+    def before(owner, name):
+        call = getattr(owner, name)
+
+        def wrapped(*arguments, **options):
+            if not where:
+                where.append(happens(what, bench))
+                if noticed == "at once":
+                    bench.see(*reversed(all_names), evidence="moved_in")
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, wrapped)
+
+    before(replace if step in ("prepare", "place") else Conversions, step)
+    await flight.land()
+    bench.see(*reversed(all_names), hinted=False)
+
+    there = {
+        os.path.relpath(os.path.join(top, name), bench.root) for top, _, names in os.walk(bench.root) for name in names
+    }
+    assert there == ({where[0]} if where[0] else set())
+    assert bench.store.attempts() == []
+    rows = [bench.store.entry(row[0]) for row in bench.store.sql("SELECT id FROM file_entry").fetchall()]
+    assert [row.path for row in rows if row.missing_since_ms is None] == [bench.path(name) for name in there]
+    for name in there:
+        entry, content = bench.entry(name), read(bench.path(name))
+        assert content in ((b"another film",) if what == "replaced" else (OLD, NEW))
+        assert (entry.processed_status is P.CONVERTED) == (content == NEW)
+        assert entry.processed_status is P.CONVERTED or entry.next_check_at_ms is not None
+        assert (entry.id == flight.spec.entry_id) or what == "replaced"

@@ -43,7 +43,6 @@ class Recovery:
         self._in_store = in_store
         self._orphans: set[str] = set()
         """Conversions that nobody runs and whose traces are still to be cleared up."""
-        self._said: set[str] = set()
         self._settling: set[int] = set()
         """The roots that are being settled: the end of a scan and a beat may come together."""
 
@@ -57,7 +56,6 @@ class Recovery:
     def adopt(self, attempt_id: str) -> None:
         """Take over an attempt that ended on a disk that would not let its traces go."""
         self._orphans.add(attempt_id)
-        self._said.add(attempt_id)
 
     async def settle(self, root_id: int, found: Sequence[bytes] | None = None) -> None:
         """Finish or clear up the interrupted conversions of a root that is itself; what its disk refuses is left for later.
@@ -84,12 +82,9 @@ class Recovery:
                         if names.attempt_of(os.path.basename(temp)) == attempt.id:
                             await asyncio.to_thread(disk.unlink_if_there, temp)  # its folder was moved with it
                 except OSError as error:
-                    if attempt.id not in self._said:
-                        log.warning("not cleared up", path=path, reason=error.strerror)
-                        self._said.add(attempt.id)
+                    log.warning("not cleared up", path=path, reason=error.strerror)
                     continue
                 self._orphans.discard(attempt.id)
-                self._said.discard(attempt.id)
                 await self._in_store(self._write, attempt.id, final)
 
     async def sweep(self, found: Iterable[bytes]) -> None:
