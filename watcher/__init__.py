@@ -5,10 +5,12 @@ The map, top to bottom; imports only go down:
     cli            words to calls
     testing/       films and a manager for tests of your own
     service/       library (the public names); the running thing: manager (the loop), working and answers (what is asked
-                   of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions and landing, second_thoughts, jobs,
+                   of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions, landing
+                   and temps, pairs, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
-                   unwritten (holes, zeros, framing), reference, integrity, stereo, proof, replace
+                   unwritten (holes, zeros, framing), reference, integrity, stereo, proof,
+                   replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store, reports
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, groups
