@@ -3,7 +3,7 @@
     python by_decorator.py FILM ... [--level N] [--resume] [--list-resumable] [--cleanup-old-states DAYS]
 
 Writes the sound of each film as FLAC beside it. Interrupt it in any way and start it again: films that are done are not
-done again.
+done again. Ctrl-C pauses when the film at work is done.
 """
 
 import argparse
@@ -18,7 +18,8 @@ def process(args, encoder, encoder_type, files):
     for film in files:
         print("encoding", film, flush=True)
         command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", film, "-map", "0:a:0", "-c:a", encoder]
-        subprocess.run([*command, "-compression_level", str(args.level), film.with_suffix(".flac")], check=True)
+        command += ["-compression_level", str(args.level), film.with_suffix(".flac")]
+        subprocess.run(command, check=True, start_new_session=True)  # Ctrl-C is for this script, and not for FFmpeg
     return {"encoder": f"{encoder_type} {encoder}"}
 
 

@@ -22,6 +22,7 @@ from watcher.errors import NotStorable, OperationError
 from watcher.operations import document
 from watcher.operations.arguments import OPTIONS
 from watcher.operations.integration import StateAwareOperation
+from watcher.operations.network import Drive
 from watcher.operations.operation import TranscodeOperation
 from watcher.operations.state import StrPath, UniversalStateManager
 from watcher.operations.values import plain
@@ -166,7 +167,7 @@ class _Job:
                 manager.check_pause_point()
                 path = os.path.abspath(os.fsdecode(file))
                 done = manager.state.data.get(FILES, {})
-                if path in done and not document.is_another(done[path]["seen"], document.see(os.fsencode(path))):
+                if path in done and not document.is_another(done[path]["seen"], _see(path)):
                     results[file] = done[path]["result"]
                     continue
                 manager.update_step(path, 100 * number / len(files))
@@ -175,7 +176,7 @@ class _Job:
                     results[file] = yield from self._one(bound, operation, [file])
                 else:
                     results[file] = yield self._call(bound, [file], None)
-                entry = {"result": _kept(results[file], path), "seen": document.see(os.fsencode(path))}
+                entry = {"result": _kept(results[file], path), "seen": _see(path)}
                 manager.update_step(path, 100 * (number + 1) / len(files), {FILES: {**done, path: entry}})
                 UniversalStateManager(operation, state_dir=self.state_dir, pauses=self.pauses).cleanup_state()
         return results
@@ -252,6 +253,11 @@ def _names_one(value: Any, paths: set[str]) -> bool:
 
 def _listed(files: Any) -> list[StrPath]:
     return [files] if isinstance(files, _PATH) else list(files)
+
+
+def _see(path: str) -> dict[str, int] | None:
+    raw = os.fsencode(path)
+    return Drive(raw).retry(lambda: document.see(raw))
 
 
 def _kept(result: Any, path: str) -> Any:

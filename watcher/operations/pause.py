@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
 from watcher.operations.children import Children
-from watcher.operations.signals import SIGNALS, Ears
+from watcher.operations.signals import SIGNALS, Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 LOOK_EVERY_SEC: Final = 0.2
@@ -28,7 +28,7 @@ class PauseManager:
         """Processes that stop with a pause: `with pauses.children.allow(process)`."""
         self.cancelled = threading.Event()
         """Set when leaving: ends the waiting for network drives."""
-        self._ears = Ears(self, signals)
+        self._listener = Listener(self, signals)
         self._lock = threading.Lock()
         self._pausing = False
         self._leaving: int | None = None
@@ -59,7 +59,7 @@ class PauseManager:
             self._pausing = False
             self.children.go_on()
             self._go_on.set()
-        self._ears.wake()
+        self._listener.wake()
 
     def leave(self, code: int = EXIT_INTERRUPTED) -> None:
         """Ask all jobs to save and leave at their next pause point, and their children to end now."""
@@ -102,15 +102,13 @@ class PauseManager:
         else:
             self._leaving = leaving
 
-    def listening(self) -> contextlib.AbstractContextManager[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Hear signals inside, in the main thread; in others this does nothing. Handlers from before are put back."""
-        return self._ears.open()
+        return self._listener.listening()
 
-    @contextlib.contextmanager
-    def shield(self) -> Iterator[None]:
+    def shield(self) -> AbstractContextManager[None]:
         """Let no signal interrupt what is done inside; one that comes takes effect at the end."""
-        with self._ears.covered():
-            yield
+        return self._listener.shield()
 
 
 _shared = PauseManager()

@@ -32,16 +32,16 @@ _END: Final = 1 << 32
 """Added to the wake-up counter, ends the thread; below it, wishes are counted."""
 
 
-class Ears:
+class Listener:
     """Hears signals while at least one job of the main thread wants it."""
 
     def __init__(self, wishes: PauseManager, signals: tuple[signal.Signals, ...]) -> None:
         self._wishes = wishes
         self._signals = signals
         self._jobs = 0
-        self._covers = 0
+        self._shields = 0
         self._struck = False
-        """A signal came while covered."""
+        """A signal came while shielded."""
         self._asked = False
         """The terminal asked for the pause, and not a program."""
         self._wake = -1
@@ -52,7 +52,7 @@ class Ears:
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
+    def listening(self) -> Iterator[None]:
         """Hear signals inside. Jobs may end in any order; the last one puts the old handlers back."""
         if not self._signals or threading.current_thread() is not threading.main_thread():
             yield
@@ -70,8 +70,9 @@ class Ears:
     def _install(self) -> None:
         self._wishes.stay()
         self._wake, self._pid = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), os.getpid()
-        self._thread = threading.Thread(target=self._listen, args=(self._wake,), name="pause", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._listen, args=(self._wake,), name="pause", daemon=True)
+        thread.start()
+        self._thread = thread
         for number in self._signals:
             old = signal.getsignal(number)
             if old is not None and old != signal.SIG_IGN:  # None: not Python's, and could not be put back
@@ -89,23 +90,24 @@ class Ears:
             os.eventfd_write(wake, _END)
             self._thread.join()
             self._thread = None
-        os.close(wake)
+        if wake >= 0:  # it is not there where none could be made
+            os.close(wake)
         if self._asked:  # nobody is left who could answer
             self._asked = False
             self._wishes.resume()
 
     @contextlib.contextmanager
-    def covered(self) -> Iterator[None]:
+    def shield(self) -> Iterator[None]:
         """Let no signal raise in the main thread inside; one that comes raises at the end."""
         if self._wake < 0 or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._covers += 1
+        self._shields += 1
         try:
             yield
         finally:
-            self._covers -= 1
-            if self._struck and not self._covers:
+            self._shields -= 1
+            if self._struck and not self._shields:
                 self._struck = False
                 raise SystemExit(self._wishes.leaving)
 
@@ -130,7 +132,7 @@ class Ears:
         if first and not wishes.children:
             return
         wishes.children.end()
-        if self._covers:
+        if self._shields:
             self._struck = True
         else:
             raise SystemExit(code)
