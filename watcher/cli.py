@@ -9,15 +9,11 @@ from typing import Annotated, NoReturn
 import typer
 
 import watcher
-from watcher.commands import checking, common, listing, operations, running, settings, status, why, wishes
+from watcher.commands import checking, common, keeping, listing, operations, running, settings, status, why, wishes
+from watcher.commands.words import EXIT_CODES, BatchSize, ConfigFile, Debug, Files, Json, leave, overrides
 from watcher.config import EXIT_BAD_SETTINGS, load
 from watcher.errors import SettingsError, ToolError, WatcherError
 from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
-
-EXIT_CODES = (
-    "Exit codes: 0 yes, or done; 1 no, or it could not be done (one line on standard error says why); 2 no verdict, or "
-    "the command was spelled wrongly; 78 a setting is wrong; 130 interrupted."
-)
 
 app = typer.Typer(
     name="watcher",
@@ -30,20 +26,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", envvar="WATCHER_CONFIG", help="Settings, as TOML or JSON. Without it, the defaults."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Answer with JSON, for programs.")]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files.", show_default=False)]
-
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"watcher {watcher.__version__}")
         raise typer.Exit
+
+
+app.add_typer(keeping.app)
 
 
 @app.callback()
@@ -61,6 +51,8 @@ def run(
         list[Path] | None,
         typer.Argument(metavar="[FOLDER]...", help="Watched beside those of the settings.", show_default=False),
     ] = None,
+    debug: Debug = False,
+    batch_size: BatchSize = None,
     config: ConfigFile = None,
 ) -> None:
     """Watch folders, check films and add stereo tracks, until stopped by Ctrl-C or SIGTERM.
@@ -69,13 +61,15 @@ def run(
 
     Example: watcher run ~/Films
     """
-    _leave(asyncio.run(running.run(load(config, folders=folders or ()))))
+    leave(asyncio.run(running.run(load(config, folders=folders or (), overrides=overrides(debug, batch_size)))))
 
 
 @app.command(epilog=EXIT_CODES)
 def scan(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder.", show_default=False)],
     process: Annotated[bool, typer.Option("--process", help="Also check and convert what was found.")] = False,
+    debug: Debug = False,
+    batch_size: BatchSize = None,
     config: ConfigFile = None,
 ) -> None:
     """Take in an existing library once, without watching it.
@@ -84,7 +78,7 @@ def scan(
 
     Example: watcher scan --process /srv/films
     """
-    _leave(common.complete(running.scan(load(config), folder, process=process)))
+    leave(common.complete(running.scan(load(config, overrides=overrides(debug, batch_size)), folder, process=process)))
 
 
 @app.command("status", epilog=EXIT_CODES)
@@ -93,7 +87,7 @@ def status_(as_json: Json = False, config: ConfigFile = None) -> None:
 
     Example: watcher status --json | jq .by_processed_status
     """
-    _leave(status.status(load(config), as_json=as_json))
+    leave(status.status(load(config), as_json=as_json))
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -116,7 +110,7 @@ def list_(
 
     Example: watcher list --integrity incomplete
     """
-    _leave(listing.listing(load(config), integrity=integrity, processed=processed, root=root, as_json=as_json))
+    leave(listing.listing(load(config), integrity=integrity, processed=processed, root=root, as_json=as_json))
 
 
 @app.command("why", epilog=EXIT_CODES)
@@ -131,7 +125,7 @@ def why_(
 
     Example: watcher why "Some Film.mkv"
     """
-    _leave(why.why(load(config), file, as_json=as_json))
+    leave(why.why(load(config), file, as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -158,7 +152,7 @@ def check(
     mode = Mode.FULL if full else Mode.AUDIO if audio else Mode.QUICK
     work = checking.check(load(config), files, mode=mode, force=force, as_json=as_json)
     try:
-        _leave(common.complete(work))
+        leave(common.complete(work))
     except ToolError as error:
         _fail(error, common.EXIT_NO_VERDICT)
 
@@ -171,7 +165,7 @@ def retry(files: Files, config: ConfigFile = None) -> None:
 
     Example: watcher retry "Some Film.mkv"
     """
-    _leave(wishes.wish(load(config), "retry", files))
+    leave(wishes.wish(load(config), "retry", files))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -182,7 +176,7 @@ def release(files: Files, config: ConfigFile = None) -> None:
 
     Example: watcher release /srv/films
     """
-    _leave(wishes.wish(load(config), "release", files))
+    leave(wishes.wish(load(config), "release", files))
 
 
 @app.command("config", epilog=EXIT_CODES)
@@ -194,7 +188,7 @@ def config_(as_json: Json = False, config: ConfigFile = None) -> None:
 
     Example: watcher config --config /etc/watcher/config.toml
     """
-    _leave(settings.show(load(config), as_json=as_json))
+    leave(settings.show(load(config), as_json=as_json))
 
 
 work = typer.Typer(no_args_is_help=True, help="Interrupted work of any script that keeps its state with this library.")
@@ -218,7 +212,7 @@ def operations_list(
 
     Example: watcher operations list -r /srv/films
     """
-    _leave(operations.listing(folder, kind=kind, recursive=recursive, as_json=as_json))
+    leave(operations.listing(folder, kind=kind, recursive=recursive, as_json=as_json))
 
 
 @work.command("show", epilog=EXIT_CODES)
@@ -227,7 +221,7 @@ def operations_show(file: StateOrFilm, as_json: Json = False) -> None:
 
     Example: watcher operations show "Some Film.mkv"
     """
-    _leave(operations.show(file, as_json=as_json))
+    leave(operations.show(file, as_json=as_json))
 
 
 @work.command("resume", epilog=EXIT_CODES)
@@ -241,7 +235,7 @@ def operations_resume(
 
     Example: watcher operations resume "Some Film.mkv"
     """
-    _leave(operations.resume(file, sure=sure))
+    leave(operations.resume(file, sure=sure))
 
 
 @work.command("cleanup", epilog=EXIT_CODES)
@@ -254,7 +248,7 @@ def operations_cleanup(
 
     Example: watcher operations cleanup --days 7 -r /srv/films
     """
-    _leave(operations.cleanup(folder, days=days, recursive=recursive))
+    leave(operations.cleanup(folder, days=days, recursive=recursive))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -268,10 +262,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except WatcherError as error:
         _fail(error, common.EXIT_NO)
     sys.exit(common.EXIT_OK)
-
-
-def _leave(code: int) -> None:
-    raise typer.Exit(code)
 
 
 def _fail(error: WatcherError, code: int) -> NoReturn:

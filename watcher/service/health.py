@@ -84,7 +84,7 @@ def check(config: StateConfig, tool_trouble: str = "", inside: Inside | None = N
         issues.append(Issue("database_damaged", "error", str(error), remedy))
     except StoreError as error:
         issues.append(Issue("database_unreadable", "error", str(error), "see that storage_url names the right place"))
-    issues += [*_of_place(path), *(_of_service(config, inside) if inside else ())]
+    issues += [*_of_place(path), *(_of_service(config, inside) if inside else _of_absence(path))]
     severities = {issue.severity for issue in issues}
     status = "unhealthy" if "error" in severities else "degraded" if severities else "healthy"
     return {"status": status, "checked_at": iso(_now_ms()), "issues": [issue.to_dict() for issue in issues]}
@@ -190,6 +190,14 @@ def _of_files(store: StateStore, *, running: bool) -> Iterator[Issue]:
 
 def _files(number: int) -> str:
     return "1 file is" if number == 1 else f"{number:,} files are"
+
+
+def _of_absence(path: Path) -> Iterator[Issue]:
+    if connection.writer_pid(path) is None:
+        yield Issue(
+            "not_running", "warning", "no service works on this database now",
+            "start it: systemctl start watcher, or watcher run",
+        )  # fmt: skip
 
 
 def _of_service(config: StateConfig, inside: Inside) -> Iterator[Issue]:

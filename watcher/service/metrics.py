@@ -198,32 +198,42 @@ class StateMetrics:
         ahead = self._wall() - self._clock()
         with self._lock:
             rows = [
-                [*key[:2], dict(key[2]), [point._replace(at=point.at + ahead) for point in series.points]]
+                [
+                    *key[:2],
+                    dict(key[2]),
+                    [point._replace(at=point.at + ahead) for point in series.points],
+                    (series.count, series.sum),
+                ]
                 for key, series in self._series.items()
             ]
         temp = path.with_name(f"{path.name}.tmp")
         temp.write_text(json.dumps(rows, separators=(",", ":")))
         temp.replace(path)
 
-    def load(self, path: Path) -> None:
-        """Take in what `save` wrote, as things of the past, once; a file that is missing or broken is as good as none."""
+    def load(self, path: Path, *, with_totals: bool = False) -> None:
+        """Take in what `save` wrote, as things of the past, once; a file that is missing or broken is as good as none.
+
+        `with_totals`: as if this were the process that wrote it, for who only reads what the service counts.
+        """
         if path in self._in_memory:
             return
         self._in_memory.add(path)
         now, ahead = self._clock(), self._wall() - self._clock()
         try:
             found = {
-                (kind, name, tuple(sorted(tags.items()))): [
-                    Point(min(at - ahead, now), *point) for at, *point in points if at - ahead > now - KEPT_SEC
-                ]
-                for kind, name, tags, points in json.loads(path.read_text())
+                (kind, name, tuple(sorted(tags.items()))): Series(
+                    [Point(min(at - ahead, now), *point) for at, *point in points if at - ahead > now - KEPT_SEC],
+                    *(totals if with_totals else ()),
+                )
+                for kind, name, tags, points, totals in json.loads(path.read_text())
             }
         except (OSError, ValueError, TypeError, AttributeError):
             return
         with self._lock:
-            for key, points in list(found.items())[:SERIES]:
+            for key, then in list(found.items())[:SERIES]:
                 series = self._series.setdefault(key, Series())
-                series.points = sorted(points + series.points)
+                series.points = sorted(then.points + series.points)
+                series.count, series.sum = series.count + then.count, series.sum + then.sum
 
 
 def _shown(name: str, labels: Labels) -> str:
@@ -243,7 +253,8 @@ def _whole(number: float) -> float:
 
 
 def _total(kind: Kind, series: Series) -> tuple[int, float]:
-    return (1, _last(series.points[-1])) if kind == "gauge" else (series.count, series.sum)
+    # Of a gauge that was only read from disk long ago nothing is known now.
+    return (1, _last(series.points[-1]) if series.points else 0.0) if kind == "gauge" else (series.count, series.sum)
 
 
 def _timing(points: list[Point]) -> dict[str, float]:

@@ -1,0 +1,37 @@
+"""How options are spelled that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXIT_CODES = (
+    "Exit codes: 0 yes, or done; 1 no, or it could not be done (one line on standard error says why); 2 no verdict, or "
+    "the command was spelled wrongly; 78 a setting is wrong; 130 interrupted."
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", envvar="WATCHER_CONFIG", help="Settings, as TOML or JSON. Without it, the defaults."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer with JSON, for programs.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files.", show_default=False)]
+Debug = Annotated[bool, typer.Option("--debug", help="Log everything.")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Due files taken at a time.", show_default=False)
+]
+
+
+def overrides(debug: bool = False, batch_size: int | None = None) -> dict[str, Any]:
+    """Give the settings that options of the command line stand for."""
+    chosen = {"log_level": "debug" if debug else None, "batch_size": batch_size}
+    return {key: value for key, value in chosen.items() if value is not None}
+
+
+def leave(code: int) -> None:
+    """End the command with an exit code."""
+    raise typer.Exit(code)
