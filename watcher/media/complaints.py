@@ -46,7 +46,7 @@ _COVER: Final = re.compile(r"^\[(png|mjpeg|bmp|gif|webp) @")
 _AFTER_SEEK: Final = re.compile(
     r"co located POCs unavailable|mmco: unref short failure|Could not find ref with POC|(top|left) block unavailable"
     r"|error while decoding MB|channel element .* duplicate|reference picture missing|Missing reference picture"
-    r"|concealing \d+ DC"
+    r"|concealing \d+ DC|Error constructing the frame RPS|[Ii]llegal short term buffer|number of reference frames"
 )
 """What open GOPs and intra refresh make of every seek."""
 
@@ -124,9 +124,22 @@ class Listener:
         return False
 
 
+def is_of_a_start(line: str) -> bool:
+    """Tell whether a line is what decoders say until a first whole group of pictures begins."""
+    return bool(_MID_STREAM_START.search(line) or _AFTER_SEEK.search(line) or _CORRUPT_FRAME in line)
+
+
 def speaks_of_a_cut(lines: tuple[str, ...]) -> bool:
     """Tell whether FFmpeg's words are those for a film that ends too early."""
     return any(_CUT.search(line) for line in lines)
+
+
+def own(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the lines that do not merely follow from another; all of them where nothing else was said.
+
+    Which ones follow, and how many, differs from run to run where several threads decode.
+    """
+    return tuple(line for line in lines if not _FOLLOWS.search(line)) or lines
 
 
 def defects(lines: tuple[str, ...]) -> int:

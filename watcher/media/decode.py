@@ -134,10 +134,14 @@ async def run_pass(
     stall_limit_sec: float = STALL_SEC,
     window: Window | None = None,
     key_frames: bool = False,
+    all_lines: bool = False,
     on_progress: Callable[[float], None] | None = None,
 ) -> Finished:
-    """Decode once. Raises ToolMissing. The result's lines are those that may say something about the film; `on_progress` gets seconds."""
-    listener = Listener(chosen.codecs, container, after_seek=window is not None and window.start_sec > 0)
+    """Decode once. Raises ToolMissing. The result's lines are those that may say something about the film, with
+    `all_lines` also what a window's seek may have caused. `on_progress` gets seconds.
+    """
+    sought = window is not None and window.start_sec > 0
+    listener = Listener(chosen.codecs, container, after_seek=sought and not all_lines)
 
     def moved(progress: Progress) -> None:
         listener.moved(progress)

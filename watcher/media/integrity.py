@@ -15,6 +15,7 @@ nothing, and neither does a sample after a seek: what a sample finds is looked a
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import stat
 import threading
@@ -29,6 +30,7 @@ from watcher.media import (
     faults,
     packets,
     probe,
+    recording,
     reference,
     sparse,
     structure,
@@ -36,7 +38,6 @@ from watcher.media import (
 )
 from watcher.media.evidence import Evidence, reckoned
 from watcher.media.passes import Passes
-from watcher.rules import languages
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import Mode, Reason
 
@@ -235,13 +236,17 @@ class _Check:
             if trouble := self._trouble(finished):
                 return trouble
             if (
-                finished.stderr_lines
+                (finished.stderr_lines and not (window and self._excuses(finished, window)))
                 or finished.returncode != 0
                 or decode.nothing_came(finished)
                 or (key_frames and self.known.ends_early(finished))
             ):
                 return await self._everything()
         return self.known.complete()
+
+    def _excuses(self, finished: Finished, window: decode.Window) -> bool:
+        is_recording = self.known.structure.container in recording.CONTAINERS
+        return is_recording and recording.excuses(finished.stderr_lines, window, self.known.duration_sec or 0.0)
 
     async def _everything(self) -> Verdict:
         """Read and decode everything, and judge by what FFmpeg says and by how far it came.
@@ -250,30 +255,19 @@ class _Check:
         """
         scanned, self.known.mode = self.known.mode is Mode.AUDIO, Mode.FULL
         told = await asyncio.to_thread(reference.find, self._path)
-        if told is not None and await self._agrees(told):
+        if told is not None and await reference.agrees(told, self._path, self.known, self.stop.is_set):
             return self.known.complete()
         if not scanned and (verdict := await self._payload()):
             return verdict
         if self.known.disagreement:
             return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)
         finished = await self._passes.whole()
+        if finished.stderr_lines and self.known.structure.container in recording.CONTAINERS:
+            sample = functools.partial(self._passes.sample, all_lines=True)
+            if await recording.complains_of_edges_only(finished, self.known.duration_sec, sample):
+                self.known.notes.append(recording.NOTE)
+                finished = replace(finished, stderr_lines=())
         return self._trouble(finished) or self._judge(finished)
-
-    async def _agrees(self, told: reference.Reference) -> bool:
-        """Compare the film with a checksum; a disagreement is kept, since zeros may say more about it."""
-        found, length = await asyncio.to_thread(reference.digest, self._path, told.kind, should_stop=self.stop.is_set)
-        self.known.bytes_read += length
-        if found == told.digest:
-            self.known.notes.append(f"{told.source} agrees ({told.kind} {found}), so it was not decoded")
-        elif self.known.probe and any(languages.is_made_title(stream.title) for stream in self.known.probe.streams):
-            self.known.notes.append(f"{told.source} speaks of the film before its stereo track was added")
-        else:
-            words = f"{told.source} says {told.kind} {told.digest}, the content has {found}"
-            if told.is_older(await asyncio.to_thread(os.stat, self._path)):
-                self.known.notes.append(f"{words}; the film was changed later, so it is judged by itself")
-            else:
-                self.known.disagreement = f"reference: {words}"
-        return found == told.digest
 
     def _judge(self, finished: Finished) -> Verdict:
         lines, count = finished.stderr_lines, complaints.defects(finished.stderr_lines)

@@ -39,9 +39,9 @@ class Passes:
     on_progress: Callable[[float], None] | None
     """Gets the share of the film that a whole pass has behind it, 0 to 1."""
 
-    async def sample(self, window: decode.Window) -> Finished:
-        """Decode a part of the film."""
-        return await self._once(window)
+    async def sample(self, window: decode.Window, *, all_lines: bool = False) -> Finished:
+        """Decode a part of the film; `all_lines` keeps also what the seek may have caused."""
+        return await self._once(window, all_lines=all_lines)
 
     async def whole(self, *, key_frames: bool = False) -> Finished:
         """Decode all of it, once more where the first time is in doubt; who was stopped has `ended` as "killed"."""
@@ -69,7 +69,9 @@ class Passes:
             return False
         return finished.returncode == 0 and _reached(finished) < end - max(_SLACK_SEC, end * _SLACK_SHARE)
 
-    async def _once(self, window: decode.Window | None, *, key_frames: bool = False) -> Finished:
+    async def _once(
+        self, window: decode.Window | None, *, key_frames: bool = False, all_lines: bool = False
+    ) -> Finished:
         finished = await decode.run_pass(
             self.tools,
             self.path,
@@ -80,6 +82,7 @@ class Passes:
             stall_limit_sec=decode.STALL_SEC + (self.known.size / decode.SEEK_BYTES_PER_SEC if window else 0),
             window=window,
             key_frames=key_frames,
+            all_lines=all_lines,
             on_progress=self._moved if window is None else None,
         )
         self.known.cpu_sec += finished.cpu_sec

@@ -7,6 +7,7 @@ its time is later, too. Whatever cannot be read as a checksum is none.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -16,8 +17,12 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from watcher.rules import languages
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from watcher.media.evidence import Evidence
 
 _KINDS: Final = {b".sha256": ("sha256", 64), b".md5": ("md5", 32), b".sfv": ("crc32", 8)}
 """By the file's suffix, the strongest first: what is in it, and how many hexadecimal digits one has."""
@@ -132,3 +137,19 @@ def digest(path: bytes, kind: str, *, should_stop: Callable[[], bool] = lambda: 
     finally:
         os.close(descriptor)
     return f"{crc:08x}" if hashed is None else hashed.hexdigest(), total
+
+
+async def agrees(told: Reference, path: bytes, known: Evidence, should_stop: Callable[[], bool]) -> bool:
+    """Compare the film with a checksum; a disagreement is kept in `known`, since zeros may say more about it."""
+    found, length = await asyncio.to_thread(digest, path, told.kind, should_stop=should_stop)
+    known.bytes_read += length
+    words = f"{told.source} says {told.kind} {told.digest}, the content has {found}"
+    if found == told.digest:
+        known.notes.append(f"{told.source} agrees ({told.kind} {found}), so it was not decoded")
+    elif known.probe and any(languages.is_made_title(stream.title) for stream in known.probe.streams):
+        known.notes.append(f"{told.source} speaks of the film before its stereo track was added")
+    elif told.is_older(await asyncio.to_thread(os.stat, path)):
+        known.notes.append(f"{words}; the film was changed later, so it is judged by itself")
+    else:
+        known.disagreement = f"reference: {words}"
+    return found == told.digest
