@@ -58,6 +58,6 @@ def test_samples_of_the_edges_do_not_ask_for_more():
     start, odd = "[h264 @ 0x1] [error] non-existing PPS 0 referenced", "[h264 @ 0x1] [error] cabac decode failed"
     assert recording.excuses((start,) * 90, Window(0, 2), 100)
     assert not recording.excuses((start, odd), Window(0, 2), 100)
-    assert recording.excuses((odd,) * 6, Window(96, 4), 100)
+    assert recording.excuses((odd,) * 6, Window(96, None), 100)
     assert not recording.excuses((odd,) * 7, Window(96, 4), 100)
     assert not recording.excuses((odd,), Window(50, 2), 100)

@@ -38,7 +38,7 @@ async def complains_of_edges_only(
         return False
     head = decode.Window(0.0, min(_HEAD_SEC, duration_sec / 10))
     tail_sec = min(_TAIL_SEC, duration_sec / 4)
-    tail = decode.Window(duration_sec - tail_sec, tail_sec + 1)
+    tail = decode.Window(duration_sec - tail_sec, None)
     at_start = _plain((await sample(head)).stderr_lines)
     behind = lines - Counter({line: count for line, count in at_start.items() if complaints.is_of_a_start(line)})
     if not behind:
@@ -52,7 +52,8 @@ def excuses(lines: tuple[str, ...], window: decode.Window, duration_sec: float) 
     """Tell whether what a sample of a recording made decoders say is what its first or last pictures do."""
     if window.start_sec == 0:
         return all(map(complaints.is_of_a_start, lines))
-    return window.start_sec + window.length_sec >= duration_sec and complaints.defects(lines) <= _AT_THE_END
+    reaches_the_end = window.length_sec is None or window.start_sec + window.length_sec >= duration_sec
+    return reaches_the_end and complaints.defects(lines) <= _AT_THE_END
 
 
 def _plain(lines: tuple[str, ...]) -> Counter[str]:
