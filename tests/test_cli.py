@@ -317,6 +317,8 @@ def test_config_shows_each_value_and_its_source(call, tmp_path, monkeypatch):
     assert answer["settings"]["storage_url"]["from"] == "environment STATE_DB_URL"
     assert answer["settings"]["settle_sec"]["from"] == "default"
     assert answer["database"] == str(tmp_path / "watcher.db")
+    assert {finding["level"] for finding in answer["ffmpeg"]} == {"ok"}
+    assert "FFmpeg" in call("config")[1]
     line = next(line for line in call("config")[1].splitlines() if line.startswith("stable_wait_sec"))
     assert line.split() == ["stable_wait_sec", "5.0", str(file)]
 

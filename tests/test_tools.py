@@ -115,3 +115,71 @@ def test_hardware_decoders_do_not_count():
     assert tools._codecs("\n".join(lines)) == (frozenset(), frozenset())
     codecs, _ = tools._codecs(" VF...D libdav1d             dav1d AV1 decoder by VideoLAN (codec av1)")
     assert codecs == {"av1"}
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """Give both programs as scripts that write down each start, and how often they were started since last asked."""
+    calls = tmp_path / "calls"
+    pair = [
+        program(tmp_path, name, f'echo {name} >> "{calls}"; exec {shutil.which(name)} "$@"')
+        for name in ("ffmpeg", "ffprobe")
+    ]
+
+    def starts():
+        made = calls.read_text().split() if calls.exists() else []
+        calls.unlink(missing_ok=True)
+        return len(made)
+
+    return pair, starts
+
+
+async def test_the_same_programs_are_asked_once(counted, tmp_path):
+    """A start costs nothing then; another file under either name is asked again."""
+    pair, starts = counted
+    file = tmp_path / "ffmpeg.json"
+    first = await tools.find_tools(*pair, remembered=file)
+    assert starts() == 5
+    assert await tools.find_tools(*pair, remembered=file) == first
+    assert starts() == 0
+    os.utime(pair[1], (1, 1))
+    assert await tools.find_tools(*pair, remembered=file) == first
+    assert starts() == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"key": 1}', b"\xff"])
+async def test_a_memory_that_cannot_be_read_costs_only_the_asking(counted, tmp_path, content):
+    """It is written anew; and where it cannot be written, nothing else happens."""
+    pair, starts = counted
+    file = tmp_path / "ffmpeg.json"
+    file.write_bytes(content)
+    await tools.find_tools(*pair, remembered=file)
+    assert starts() == 5
+    await tools.find_tools(*pair, remembered=file)
+    assert starts() == 0
+    await tools.find_tools(*pair, remembered=tmp_path / "no folder" / "ffmpeg.json")
+    assert not (tmp_path / "no folder").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls", "ffmpeg", "ffmpeg.json", "ffprobe"]
+
+
+async def test_a_program_that_is_refused_is_not_remembered(tmp_path):
+    """It may be mended without becoming another file: a library that was missing is back."""
+    old = program(tmp_path, "ffmpeg", says_version("4.2"))
+    program(tmp_path, "ffprobe", says_version("4.2"))
+    with pytest.raises(ToolTooOld):
+        await tools.find_tools(old, remembered=tmp_path / "ffmpeg.json")
+    assert not (tmp_path / "ffmpeg.json").exists()
+
+
+async def test_what_cannot_be_verified_or_made_is_a_warning_and_what_prevents_all_a_problem(tmp_path):
+    """Each line says what to do; a good FFmpeg has none but "ok"."""
+    assert {finding.level for finding in await tools.examine()} == {"ok"}
+    poor = program(tmp_path, "ffmpeg", f'{REAL} "$@" | grep -vE "av1|libopus"')
+    program(tmp_path, "ffprobe", says_version("6.1").replace("ffmpeg", "ffprobe"))
+    warnings = [finding for finding in await tools.examine(poor) if finding.level == "warning"]
+    texts = [finding.text for finding in warnings]
+    assert texts == ["ffprobe is of another version: 6.1", "no decoder for AV1", "no encoder libopus"]
+    assert all(finding.advice for finding in warnings)
+    (problem,) = await tools.examine("/no/such/ffmpeg")
+    assert problem.level == "problem"
+    assert "apt-get install ffmpeg" in problem.text

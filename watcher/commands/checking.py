@@ -40,7 +40,7 @@ async def check(loaded: Loaded, files: Sequence[os.PathLike[str]], *, mode: Mode
     With `force` each is looked at, whatever is known. Raises ToolError when FFmpeg cannot be used at all.
     """
     settings = loaded.config
-    ffmpeg = await tools.find_tools(settings.ffmpeg.ffmpeg, settings.ffmpeg.ffprobe)
+    ffmpeg = await tools.find_tools(settings.ffmpeg.ffmpeg, settings.ffmpeg.ffprobe, remembered=settings.tools_path())
     console = views.out()
     found = set()
     for path in common.paths_of(files):

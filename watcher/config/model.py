@@ -192,6 +192,10 @@ class StateConfig(BaseSettings):
         folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0] or platformdirs.user_state_dir("watcher")
         return Path(folder) / "watcher.db"
 
+    def tools_path(self) -> Path:
+        """Give the file that remembers what FFmpeg can do, beside the database."""
+        return self.database_path().with_name("ffmpeg.json")
+
     def backup_path(self) -> Path:
         """Give the folder for backups: `backup_dir`, else "backups" beside the database."""
         if self.backup_dir:

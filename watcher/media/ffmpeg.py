@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Argument = str | bytes
 Ended = Literal["exit", "timeout", "stalled", "killed"]
 
-__all__ = ["Finished", "Progress", "Tools", "run", "source"]
+__all__ = ["Finding", "Finished", "Progress", "Tools", "run", "source"]
 
 FORMATS: Final = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpegts,mpeg,mpegvideo,mp3,flac,ogg,wav,w64,aac,ac3,eac3,dts,truehd,"
@@ -61,6 +61,16 @@ _SERVICE_VARIABLES: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHD
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One line about FFmpeg for a person."""
+
+    level: Literal["ok", "warning", "problem"]
+    text: str
+    advice: str = ""
+    """What it means, or what to do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """The pair of programs to use, and what they can decode. `tools.find_tools` makes it."""
 
@@ -70,6 +80,8 @@ class Tools:
     """ffmpeg's own word for its version, such as "5.1.9-0+deb12u1"."""
     codecs: frozenset[str] = frozenset()
     """The codecs (ffprobe's names) that this ffmpeg can decode without special hardware."""
+    findings: tuple[Finding, ...] = ()
+    """What can be verified and converted with them, line by line."""
 
 
 @dataclass(frozen=True, slots=True)

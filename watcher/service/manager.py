@@ -92,7 +92,8 @@ class StateManager(Working, Answers):
         """Find FFmpeg, open the database, clear up after a stop. Nothing is watched yet."""
         writers.ignore_sigio()
         self._loop = asyncio.get_running_loop()
-        tools = await ffmpeg_tools.find_tools(self.config.ffmpeg.ffmpeg, self.config.ffmpeg.ffprobe)
+        where = self.config.ffmpeg
+        tools = await ffmpeg_tools.find_tools(where.ffmpeg, where.ffprobe, remembered=self.config.tools_path())
         self._store: StateStore = await self.in_store(upkeep.open_store, self.config, StateStore)
         self._opened = True
         self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret
