@@ -42,6 +42,25 @@ def may_not():
         yield
 
 
+@pytest.fixture
+async def ours():
+    """The FFmpeg that the program finds."""
+    from watcher.media import tools
+
+    return await tools.find_tools()
+
+
+@pytest.fixture
+def convert(ours, tmp_path):
+    """Convert a film; gives what it was, what the result is, and the proof."""
+    from making import make
+
+    async def run(film, decision=None, **options):
+        return await make(ours, film, tmp_path / ".watcher-test.tmp", decision, **options)
+
+    return run
+
+
 @pytest.fixture(autouse=True)
 def _own_log():
     """Take back how a test set the log up: its stream is closed with the test."""

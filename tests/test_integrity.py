@@ -10,17 +10,12 @@ import subprocess
 import clips
 import pytest
 
-from watcher.media import ffmpeg, integrity, packets, tools
+from watcher.media import ffmpeg, integrity, packets
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 
 COMPLETE, INCOMPLETE, ERROR = IntegrityStatus.COMPLETE, IntegrityStatus.INCOMPLETE, IntegrityStatus.ERROR
 EACH = pytest.mark.parametrize("mode", list(Mode))
-
-
-@pytest.fixture
-async def ours():
-    return await tools.find_tools()
 
 
 @pytest.fixture

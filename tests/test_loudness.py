@@ -3,11 +3,10 @@
 import subprocess
 
 import films
-import making
 import pytest
 
 from watcher.errors import ConversionFailed
-from watcher.media import downmix, ffmpeg, loudness, probe, stereo, tools
+from watcher.media import downmix, ffmpeg, loudness, probe, stereo
 from watcher.media.downmix import StereoSettings
 from watcher.media.loudness import Meter
 from watcher.rules.audio import Stream
@@ -16,20 +15,7 @@ VOICE = "anoisesrc=c=pink:a={level}:d={seconds}:r=48000:seed=1,tremolo=f=4:d=0.9
 AROUND = "anoisesrc=c=pink:a={level}:d={seconds}:r=48000:seed={seed},lowpass=f=200,lowpass=f=200"
 
 
-@pytest.fixture
-async def ours():
-    return await tools.find_tools()
-
-
-@pytest.fixture
-def convert(ours, tmp_path):
-    async def run(film, **settings):
-        return await making.make(ours, film, tmp_path / ".watcher-test.tmp", **settings)
-
-    return run
-
-
-def surround_film(path, voice=0.5, around=0.3, seconds=3, codec="ac3"):
+def surround_film(path, voice=0.5, around=0.3, seconds=2, codec="ac3"):
     """Make a film with speech in the centre, and something low all around."""
     sources = [VOICE.format(level=voice, seconds=seconds)]
     sources += [AROUND.format(level=around, seconds=seconds, seed=seed) for seed in (2, 3, 4, 5)]
@@ -73,9 +59,7 @@ def true_peak_of(path, number):
 PLAIN = "aformat=sample_fmts=fltp,pan=stereo|FL=FL+0.7071*FC+0.7071*SL|FR=FR+0.7071*FC+0.7071*SR"
 
 
-@pytest.mark.parametrize(
-    ("voice", "around", "boost"), [(0.5, 0.02, 3), (0.02, 0.5, 3), (0.3, 0.3, 3), (0.5, 0.02, 9), (0.02, 0.5, 9)]
-)
+@pytest.mark.parametrize(("voice", "around", "boost"), [(0.5, 0.02, 3), (0.02, 0.5, 3), (0.5, 0.02, 9), (0.02, 0.5, 9)])
 async def test_keep_is_as_loud_as_the_plain_downmix_whatever_the_boost(convert, tmp_path, voice, around, boost):
     """Speech alone would be raised by half the boost, noise alone lowered by it: that is taken back."""
     film = surround_film(tmp_path / "film.mkv", voice, around)

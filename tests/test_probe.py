@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.errors import ProbeFailed
-from watcher.media import probe, tools
+from watcher.media import probe
 from watcher.media.probe import Probe
-
-
-@pytest.fixture
-async def ours():
-    return await tools.find_tools()
 
 
 def described(*streams, **info):

@@ -1,9 +1,9 @@
 """media/remux and media/downmix: what a plan says, said in options of ffmpeg. Pure."""
 
 import pytest
-from plans import MKV, MP4, SURROUND, VIDEO, film, plan_of
+from plans import MKV, MP4, VIDEO, film, plan_of
 
-from watcher.media import downmix, encoder, remux
+from watcher.media import encoder, remux
 from watcher.media.downmix import StereoSettings
 from watcher.media.ffmpeg import Tools
 from watcher.media.probe import Probe
@@ -110,27 +110,3 @@ def test_names_are_arguments_with_a_protocol():
     words = command_of(film(), b"-rf")
     assert not [word for word in words if word == "-rf"]
     assert any(word.startswith("file:/") and word.endswith("/-rf") for word in words)
-
-
-def weight(filter_text, channel):
-    """Give by how much a channel counts on the left."""
-    left = filter_text.split("|FL=")[1].split("|")[0]
-    return next(float(term.split("*")[0]) for term in left.split("+") if term.endswith(f"*{channel}"))
-
-
-@pytest.mark.parametrize("boost_db", [0, 3, 12])
-def test_the_centre_is_raised_against_the_rest_by_what_was_asked(boost_db):
-    """Half up, half down: the whole stays about as loud."""
-    text = downmix.downmix(SURROUND, StereoSettings(dialogue_boost_db=boost_db))
-    plain = downmix.downmix(SURROUND, StereoSettings(dialogue_boost_db=0))
-    for other in ("FL", "SL", "BL"):
-        ratio = (weight(text, "FC") / weight(text, other)) / (weight(plain, "FC") / weight(plain, other))
-        assert ratio == pytest.approx(10 ** (boost_db / 20), rel=1e-3)
-    assert weight(plain, "FL") == 1
-
-
-def test_without_a_centre_nothing_is_lowered():
-    """2.1 and quad have no dialogue channel to raise."""
-    for layout in ("2.1", "quad"):
-        source = Stream(1, "audio", "ac3", channels=3, channel_layout=layout)
-        assert weight(downmix.downmix(source, StereoSettings(dialogue_boost_db=6)), "FL") == 1

@@ -7,7 +7,6 @@ import stat
 import subprocess
 
 import films
-import making
 import pytest
 from films import Audio
 from helpers import small_disk
@@ -18,21 +17,6 @@ from watcher.rules.audio import AudioRules, Decision, decide
 
 EVERYTHING = films.kinds["everything"]
 CONTAINERS = {"mkv": EVERYTHING, "mp4": {**EVERYTHING, "font": False}, "mov": {**EVERYTHING, "font": False}}
-
-
-@pytest.fixture
-async def ours():
-    return await tools.find_tools()
-
-
-@pytest.fixture
-def convert(ours, tmp_path):
-    """Convert a film; gives what it was, what the result is, and the proof."""
-
-    async def run(film, decision=None, **settings):
-        return await making.make(ours, film, tmp_path / ".watcher-test.tmp", decision, **settings)
-
-    return run
 
 
 def packets(path, number):
@@ -140,27 +124,6 @@ async def test_every_layout_gives_a_track_as_long_and_about_as_loud_as_its_sourc
     done = await convert(films.film(tmp_path / "film.mkv", audio=(Audio("eng", channels),)))
     assert abs(done.proof.made["seconds"] - 2) < 0.1
     assert -30 < done.proof.made["loudness_lufs"] < -10
-
-
-async def test_dialogue_stands_out_more_than_in_a_plain_downmix(convert, tmp_path):
-    """The centre's voice against the noise around it, beside FFmpeg's own `-ac 2`."""
-    film = tmp_path / "film.mkv"
-    voice, noise = "0.2*sin(2*PI*1000*t)", "0.1*sin(2*PI*120*t)"
-    films.run_ffmpeg(
-        *("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2", "-f", "lavfi", "-i"),
-        f"aevalsrc={noise}|{noise}|{voice}|0|{noise}|{noise}:s=48000:c=5.1:d=2",
-        *("-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "ac3"),
-        *("-metadata:s:a:0", "language=eng", film),
-    )
-    done = await convert(film)
-    plain = tmp_path / "plain.mka"
-    films.run_ffmpeg("-i", film, "-map", "0:a", "-ac", 2, "-c:a", "aac", "-b:a", "192k", plain)
-    made = done.proof.made["stream"]
-
-    def ratio(path, number):
-        return peak_db(path, number, "highpass=f=500", "highpass=f=500") - peak_db(path, number, "lowpass=f=250")
-
-    assert ratio(done.temp, made) > ratio(plain, 0) + 2.5
 
 
 async def test_sound_that_begins_late_stays_in_time(convert, tmp_path):

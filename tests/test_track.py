@@ -1,27 +1,12 @@
 """The new track, made by the real FFmpeg: in which language, by which codec, at which place, and what is measured of it."""
 
 import films
-import making
 import pytest
 from films import Audio
 
-from watcher.media import tools
 from watcher.rules.audio import AudioRules, decide
 
 TWO_LANGUAGES = (Audio("eng", 6, "Main", "default"), Audio("ger", 6, "Deutsch"))
-
-
-@pytest.fixture
-async def ours():
-    return await tools.find_tools()
-
-
-@pytest.fixture
-def convert(ours, tmp_path):
-    async def run(film, **settings):
-        return await making.make(ours, film, tmp_path / ".watcher-test.tmp", **settings)
-
-    return run
 
 
 @pytest.mark.parametrize(("container", "code"), [("mkv", "ger"), ("mp4", "deu")])
