@@ -14,6 +14,7 @@ from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import Mode, Reason
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.rules.verdict import Verdict
+from watcher.service import second_thoughts
 from watcher.service.conversions import Conversions
 from watcher.service.jobs import Checked
 
@@ -330,6 +331,19 @@ async def test_where_films_take_the_track_themselves_nobody_waits_for_a_pair(add
     await adding.later()
     assert adding.states()["Film.mkv"] is P.CONVERTED
     assert adding.made == ["Film.mkv"]
+
+
+async def test_who_waits_for_a_pair_is_decided_about_anew_when_films_take_the_track_themselves(bench_on, tmp_path):
+    """The setting was changed while the service was down."""
+    shelf = Shelf(bench_on(tmp_path, audio=AudioSettings(output="sidecar")))
+    await shelf.put(Film_stereo_mkv="stereo broken", Film_mkv="51", Lone_stereo_mkv="stereo")
+    assert [shelf.states()[name] for name in ("Film.mkv", "Lone.stereo.mkv")] == [P.GROUP_PENDING_PAIR] * 2
+    shelf.bench.store.close()
+    adding = Shelf(bench_on(tmp_path))
+    second_thoughts.reconsider(adding.bench.engine)
+    await adding.rest()
+    assert adding.states()["Film.mkv"] is P.CONVERTED
+    assert adding.states()["Lone.stereo.mkv"] is P.SKIPPED_HAS_EN2
 
 
 async def test_two_containers_where_films_take_the_track_themselves(adding):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from helpers import Bench
-from swaps import FORMS, NEW, OLD, Flight, done, read, recovered, tree, undone
+from swaps import FORMS, NEW, OLD, Flight, done, read, recovered, tree, undone, write
 
-from watcher.media import disk
+from watcher.media import disk, replace
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.store.store import StateStore
 
@@ -81,13 +81,16 @@ def test_the_film_is_whole_whichever_effect_was_the_last(fast_disk, form):
         bench = Bench(folder)
         flight = Flight(bench, form)
         swap, spec = flight.swap, flight.spec
+        os.unlink(swap.temp)
         bench.store.close()
 
-        def land(folder=folder, flight=flight):
+        def convert(folder=folder, flight=flight):
             flight.bench = Bench(folder)
+            replace.rehearse(flight.swap, replace.Keeping())
+            write(flight.swap.temp, NEW)
             asyncio.run(flight.land())
 
-        lived = in_a_child_killed_before_effect(number, land)
+        lived = in_a_child_killed_before_effect(number, convert)
 
         there = [path for path in (swap.film, swap.target) if os.path.lexists(path)]
         assert read(there[0]) in (OLD, NEW)

@@ -19,7 +19,7 @@ from watcher.rules.statuses import ProcessedStatus as P
 from watcher.store.models import FileEntry
 from watcher.store.store import StateStore, add_request
 
-STEPS = 70
+STEPS = 50
 SETTLED = {I.COMPLETE, I.QUARANTINED}
 
 

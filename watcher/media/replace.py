@@ -174,6 +174,8 @@ def settle(swap: Swap, result: Signature | None, writer_of: WriterOf) -> Signatu
 
 def clear(swap: Swap, result: Signature | None) -> None:
     """Leave no trace of a swap that did not come about; the film stays. Raises OSError when the disk refuses even that."""
+    if swap.kept is not None and disk.same_inode(swap.temp, swap.kept):
+        os.unlink(swap.kept)  # a rehearsal's
     disk.unlink_if_there(swap.temp)
     if disk.observe(swap.film) is None:
         return

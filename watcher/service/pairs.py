@@ -99,7 +99,9 @@ class Pairs:
         look_at = {"never": None, "now": now, "later": engine.first_look(now, "")}[step.look]
         if step.move == "look_later":
             engine.store.update_entry(
-                entry, next_check_at_ms=int((look_at or now) * 1000), waits_for=f"its stereo sibling: {step.reason}"
+                entry,
+                next_check_at_ms=int((look_at or now) * 1000),
+                waits_for="its stereo sibling, should it come back",
             )
         else:
             waits_for = f"its pair: {step.reason}" if step.move in ("group_reopened", "waits_for_pair") else ""

@@ -55,6 +55,10 @@ def _memo_of(settings: AudioSettings) -> str:
 
 
 def _reconsider(engine: Engine, entry: FileEntry, rules: audio.AudioRules) -> bool:
+    if entry.processed_status is ProcessedStatus.GROUP_PENDING_PAIR:
+        if engine.pairs is None:  # nobody waits for pairs any more
+            engine.move(entry, "pair_lost", reason="the settings have changed", next_at=engine.clock())
+        return engine.pairs is None
     if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
         if entry.reason not in REFUSALS:
             return False

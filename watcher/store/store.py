@@ -134,9 +134,14 @@ class StateStore(RootRows, WorkRows, Care):
         _set(entry, changes)
 
     def resting(self, after_id: int, limit: int) -> list[FileEntry]:
-        """Give whole films about whose sound a decision stands, or a refusal, by id from `after_id` on."""
+        """Give whole films about whose sound a decision stands, or a refusal, or which wait for a pair, from `after_id` on."""
         decided = FileEntry.processed_status.in_(
-            [ProcessedStatus.IGNORED, ProcessedStatus.SKIPPED_HAS_EN2, ProcessedStatus.CONVERT_FAILED]
+            [
+                ProcessedStatus.IGNORED,
+                ProcessedStatus.SKIPPED_HAS_EN2,
+                ProcessedStatus.CONVERT_FAILED,
+                ProcessedStatus.GROUP_PENDING_PAIR,
+            ]
         )
         query = self.entry_query().where(
             FileEntry.id > after_id,
