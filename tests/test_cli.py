@@ -163,7 +163,7 @@ def test_why_tells_which_track_was_chosen_and_what_was_measured_of_the_new_one(c
         library.engine.move(entry, move, next_at=None)
     out = " ".join(call("why", library.path("new.mkv"))[1].split())
     assert 'a stereo track was added: German, from stream 1 (dts, 6 channels, "Ton")' in out
-    assert "3 streams bit for bit as before; new: stream 3 from 1 (61.0 s, -23.4 LUFS, 0.0 dBTP peak)" in out
+    assert "3 streams bit for bit as before; new: stream 3 from 1 (aac, 61.0 s, -23.4 LUFS, 0.0 dBTP peak)" in out
     answer = json.loads(call("why", library.path("new.mkv"), "--json")[1])
     assert answer["decision"] == decision
     assert answer["decision"]["reason"] == "german_surround"

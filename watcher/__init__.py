@@ -9,11 +9,12 @@ The map, top to bottom; imports only go down:
                    and temps, pairs, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
-                   unwritten (holes, zeros, framing), recording, reference, integrity, stereo, proof,
+                   unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
+                   layout, remux, downmix, loudness, encoder), proof,
                    replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store, reports
     watch/         the file system: roots, observers, scan, writers
-    rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, groups
+    rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, languages, groups
     config         settings, checked
     errors         every exception, each a sentence
 

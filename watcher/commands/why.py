@@ -216,7 +216,8 @@ def _proof(proof: dict[str, Any] | None) -> str:
     kept = f"{_number(proof['streams'], 'stream')} bit for bit as before"
     counted = [_number(proof.get(key), key[:-1]) for key in ("chapters", "attachments") if proof.get(key)]
     made = proof.get("made") or {}
-    measured = [f"{made[key]:.1f} {unit}" for key, unit in _MEASURED if made.get(key) is not None]
+    measured = [made["codec"]] if made.get("codec") else []
+    measured += [f"{made[key]:.1f} {unit}" for key, unit in _MEASURED if made.get(key) is not None]
     new = f"; new: stream {made['stream']} from {made['from']}" if {"stream", "from"} <= made.keys() else ""
     return ", ".join([kept, *counted]) + new + (f" ({', '.join(measured)})" if new and measured else "")
 
