@@ -106,8 +106,12 @@ class FFmpegSettings(_Table):
 class StateConfig(BaseSettings):
     """Every setting of the program. `config.example.toml` explains each with unit and reason.
 
-    Built by `load` for the command line, or directly, `StateConfig(stable_wait_sec=5)`, by a program that brings its
-    own values. Raises pydantic's ValidationError when built directly, SettingsError from `load`.
+    Built by `load` for the command line, or directly by a program that brings its own values. Raises pydantic's
+    ValidationError when built directly, SettingsError from `load`.
+
+    >>> settings = StateConfig(stable_wait_sec=5, audio={"at_once": 2})
+    >>> settings.stable_wait_sec, settings.audio.at_once, settings.batch_size
+    (5.0, 2, 100)
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="WATCHER_", env_nested_delimiter="__")

@@ -68,11 +68,14 @@ class Answers(Parts):
         """Give `status` ("healthy", "degraded", "unhealthy"), `checked_at` and `issues`, each with `code`, `severity`
         ("error" or "warning"), `sentence` and `remedy`. Raises nothing.
         """
-        inside = None
+        inside, trouble = None, ""
         if self._opened:
+            trouble = next(
+                (f"{name} cannot be run any more" for name in self._programs if not os.access(name, os.X_OK)), ""
+            )
             beat = time.monotonic() - self._last_turn
             inside = health.Inside(self._watching, beat, self._roots.silent(), len(self._debouncer))
-        return health.check(self.config, inside=inside)
+        return health.check(self.config, trouble, inside)
 
     def is_watching(self) -> bool:
         """Tell whether the watches stand."""

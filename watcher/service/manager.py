@@ -62,6 +62,16 @@ class StateManager(Working, Answers):
 
     Raises StoreError, ToolError or RootError from `open`, each a sentence for a person. What can be asked of it stands
     in `answers` and `working`; here is how it is put together and turns.
+
+    >>> from watcher.testing import create_temp_videos, create_test_manager
+    >>> async def example():
+    ...     async with await create_test_manager() as manager:
+    ...         (film,) = create_temp_videos(1, manager.config.database_path().parent / "films", "english_stereo")
+    ...         before = manager.get_file_status(film)
+    ...         result = await manager.process_file(film)
+    ...         return before, result["processed_status"], manager.get_system_status()["total_files"]
+    >>> asyncio.run(example())
+    (None, 'skipped_has_en2', 1)
     """
 
     def __init__(self, config: StateConfig, *, clock: Callable[[], float] = time.time) -> None:
@@ -94,6 +104,7 @@ class StateManager(Working, Answers):
         self._loop = asyncio.get_running_loop()
         where = self.config.ffmpeg
         tools = await ffmpeg_tools.find_tools(where.ffmpeg, where.ffprobe, remembered=self.config.tools_path())
+        self._programs = (tools.ffmpeg, tools.ffprobe)
         self._store: StateStore = await self.in_store(upkeep.open_store, self.config, StateStore)
         self._opened = True
         self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret

@@ -35,6 +35,7 @@ class Parts:
         _debouncer: Debouncer
         _upkeep: Upkeep
         _opened: bool
+        _programs: tuple[str, str]
         _watching: bool
         _last_turn: float
         _next_due: float

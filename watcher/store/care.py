@@ -21,7 +21,10 @@ STEP = 5000
 """Journal lines looked at in one step: some milliseconds."""
 _VACUUM_SHARE = 0.25
 _VACUUM_MIN_BYTES = 8_000_000
-"""Rewriting the file pays when a quarter of it, and no trifle, is free pages; they are used again anyway."""
+_VACUUM_MAX_BYTES = 500_000_000
+"""Rewriting the file pays when a quarter of it, and no trifle, is free pages. They are used again anyway: a large file,
+whose rewriting would hold all work up for longer than a watchdog waits (17 s for 500 MB on a busy machine), is let be.
+"""
 
 
 class Care(Session):
@@ -88,11 +91,12 @@ class Care(Session):
             self.sql(f"PRAGMA {what}").fetchone()[0] for what in ("page_size", "page_count", "freelist_count")
         )
         enough = free * size >= _VACUUM_MIN_BYTES and free >= pages * _VACUUM_SHARE
+        enough = enough and (pages - free) * size <= _VACUUM_MAX_BYTES
         room = shutil.disk_usage(self.path.parent).free > 3 * pages * size  # a copy, and the log of writing it back
         return int(free * size) if enough and room else 0
 
     def vacuum(self) -> None:
-        """Rewrite the file without free pages. Nobody else can write meanwhile: about 1 s for 100 MB."""
+        """Rewrite the file without free pages. Nobody else can write meanwhile: 1 to 4 s for 100 MB."""
         self.sql("VACUUM")
         self.checkpoint()
 
