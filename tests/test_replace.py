@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+import struct
 import subprocess
 
 import pytest
@@ -291,6 +292,32 @@ def test_mode_times_and_extended_attributes_are_the_films(swap):
     assert stat.S_IMODE(after.st_mode) == 0o640
     assert (after.st_mtime_ns, after.st_atime_ns) == (1_400_000_000_000_000_002, 1_500_000_000_000_000_001)
     assert os.getxattr(swap.film, "user.note") == b"\x00odd\xff"
+
+
+def test_an_acl_is_the_films_and_one_that_the_folder_gives_is_no_loss(swap, monkeypatch):
+    """Who may read the film may read the new one; what is there already need not be set."""
+    entries = [
+        (1, 6, -1),
+        (2, 4, 1234),
+        (4, 4, -1),
+        (0x10, 4, -1),
+        (0x20, 0, -1),
+    ]  # user, user 1234, group, mask, others
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(swap.film, "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("no ACLs here")
+    assert attributes.copy(swap.film, swap.temp) == []
+    assert os.getxattr(swap.temp, "system.posix_acl_access") == acl
+
+    def cannot(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setxattr", cannot)
+    assert attributes.copy(swap.film, swap.temp) == []
+    os.removexattr(swap.temp, "system.posix_acl_access")
+    assert attributes.copy(swap.film, swap.temp) == ["attribute system.posix_acl_access: Operation not permitted"]
 
 
 def test_the_modification_time_may_be_that_of_the_swap(swap):

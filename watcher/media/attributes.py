@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _CANNOT_KEEP: Final = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.ENODATA})
 _GET_FLAGS: Final = 0x80086601
 """FS_IOC_GETFLAGS of <linux/fs.h>, as every 64-bit Linux but PowerPC and MIPS numbers it."""
+_KEPT: Final = ("user.", "system.", "security.NTACL")
+"""Namespaces of extended attributes: people's own, the ACLs of every file system, and Samba's. Labels of security modules
+are given by the folder, and `trusted.` belongs to the file system."""
 _IMMUTABLE: Final = 0x10
 _APPEND_ONLY: Final = 0x20
 
@@ -61,13 +64,19 @@ def is_immutable(path: bytes) -> bool:
 
 def _extended(path: bytes) -> list[str]:
     try:
-        return [name for name in os.listxattr(path) if name.startswith(("user.", "system.posix_acl", "security.NTACL"))]
+        return [name for name in os.listxattr(path) if name.startswith(_KEPT)]
     except OSError:
         return []
 
 
 def _copy_one(source: bytes, to: bytes, name: str) -> None:
-    os.setxattr(to, name, os.getxattr(source, name))
+    value = os.getxattr(source, name)
+    try:
+        if os.getxattr(to, name) == value:
+            return  # inherited from the folder, where perhaps nobody may set it
+    except OSError:
+        pass  # the result does not have it yet
+    os.setxattr(to, name, value)
 
 
 def _try(lost: list[str], what: str, change: Callable[[], None]) -> None:
