@@ -159,7 +159,9 @@ def landing_of(bench: Bench, temps: Temps) -> tuple[Landing, list[str]]:
             return call(*arguments)
 
     adopted: list[str] = []
-    return Landing(Conversions(bench.engine), keeping(bench.engine.config), temps, in_store, adopted.append), adopted
+    return Landing(
+        Conversions(bench.engine), lambda: keeping(bench.engine.config), temps, in_store, adopted.append
+    ), adopted
 
 
 async def recovered(bench: Bench) -> Recovery:

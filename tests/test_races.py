@@ -178,7 +178,7 @@ async def test_a_temporary_file_that_cannot_be_removed_does_not_end_the_landing(
     spec = converting(bench, "a.mkv")
     bench.write("a.mkv", b"changed")
     adopted = []
-    flight = landing.Landing(Conversions(bench.engine), replace.Keeping(), Temps(), in_store, adopted.append)
+    flight = landing.Landing(Conversions(bench.engine), replace.Keeping, Temps(), in_store, adopted.append)
     await flight.land(Made(spec, {}))
     assert [attempt.id for attempt in bench.store.attempts()] == adopted == [spec.attempt_id]
 
@@ -235,7 +235,7 @@ async def test_a_conversion_whose_film_went_away_says_nothing_about_the_film(ben
     spec = converting(bench, "a.mkv")
     spec = dataclasses.replace(spec, probe=NO_STREAMS, decision={"outcome": "convert", "reason": "", "sentence": ""})
     os.unlink(spec.temp)
-    worker = work.Worker(None, bench.engine.config, Temps())
+    worker = work.Worker(None, lambda: bench.engine.config, Temps())
     assert (await worker.do(spec, lambda _: None)).reason == "ffmpeg_failed"
     os.rename(spec.path, spec.path + b".away")
     assert (await worker.do(spec, lambda _: None)).reason == "source_changed"

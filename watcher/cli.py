@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 import typer
 
 import watcher
-from watcher.commands import checking, common, keeping, listing, operations, running, settings, status, why, wishes
+from watcher.commands import (
+    checking,
+    common,
+    keeping,
+    listing,
+    operations,
+    running,
+    serving,
+    settings,
+    status,
+    why,
+    wishes,
+)
 from watcher.commands.words import EXIT_CODES, BatchSize, ConfigFile, Debug, Files, Json, leave, overrides
 from watcher.config import EXIT_BAD_SETTINGS, load
 from watcher.errors import SettingsError, ToolError, WatcherError
@@ -34,6 +46,7 @@ def _version(wanted: bool) -> None:
 
 
 app.add_typer(keeping.app)
+app.add_typer(serving.app)
 
 
 @app.callback()

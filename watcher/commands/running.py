@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from watcher.config import Loaded
+    from watcher.config import Loaded, StateConfig
 
 LOOK_EVERY_SEC = 0.5
 """How often the progress of `scan --process` is looked up for the eye."""
@@ -39,12 +39,20 @@ async def run(loaded: Loaded) -> int:
         await patience.within(loaded.config.answer_within_sec, require_folders, loaded)
     require_place(loaded)
     log.set_up(loaded.config.log_level, loaded.config.log_format)
-    manager = StateManager(loaded.config)
+    manager = StateManager(loaded.config, read=lambda: _read_again(loaded))
     with _stopped_by_signals(manager) as stopping, contextlib.suppress(asyncio.CancelledError):
         async with manager:
             stopping.opened = True
             await manager.start_monitoring()
     return common.EXIT_OK
+
+
+def _read_again(loaded: Loaded) -> StateConfig:
+    """Read the settings once more, and let the log heed them. Raises SettingsError."""
+    assert loaded.again is not None  # noqa: S101 - `load` has set it
+    config = loaded.again().config
+    log.set_up(config.log_level, config.log_format)
+    return config
 
 
 class _Stopping:
@@ -54,6 +62,11 @@ class _Stopping:
         self._manager = manager
         self._task = task
         self.opened = False
+
+    def reload(self) -> None:
+        """Have the settings read anew; who is still opening has just read them."""
+        if self.opened:
+            self._manager.reload()
 
     def __call__(self) -> None:
         if self.opened:
@@ -70,6 +83,10 @@ def _stopped_by_signals(manager: StateManager) -> Iterator[_Stopping]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
+    # A terminal that is closed ends what runs in it; a service has none, and is asked to reload by the same signal.
+    hung_up = stopping if sys.stdin is not None and sys.stdin.isatty() else stopping.reload
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
     yield stopping
 
 

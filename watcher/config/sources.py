@@ -11,6 +11,7 @@ import json
 import os
 import tomllib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from watcher.config.model import PRESETS, TABLES, StateConfig
 from watcher.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h; the unit does not restart on it
 
@@ -34,6 +35,8 @@ class Loaded:
     config: StateConfig
     origins: dict[str, str] = field(default_factory=dict)
     """key, or table.key -> "default", "preset development", the file, "environment WATCHER_...", "command line"."""
+    again: Callable[[], Loaded] | None = field(default=None, compare=False)
+    """Reads the same sources once more; raises SettingsError."""
 
 
 def load(
@@ -73,7 +76,8 @@ def load(
         config = StateConfig(**values)
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(item, origins) for item in error.errors())) from None
-    return Loaded(config, origins)
+    again = partial(load, file, environment=environment, overrides=overrides, folders=folders)
+    return Loaded(config, origins, again)
 
 
 def _add_folders(folders: Sequence[Path], values: dict[str, Any], origins: dict[str, str]) -> None:

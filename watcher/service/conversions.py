@@ -22,7 +22,6 @@ from watcher.service.jobs import JobSpec, new_attempt_id, stereo_settings
 from watcher.store.store import signature_columns
 
 if TYPE_CHECKING:
-    from watcher.config import StateConfig
     from watcher.config.model import AudioSettings
     from watcher.service.engine import Engine
     from watcher.service.jobs import Failed
@@ -49,10 +48,7 @@ class Conversions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._store = engine.store
-        config: StateConfig = engine.config
-        self._config = config
         self._paired = engine.pairs is not None
-        self._rules = rules_of(config.audio)
 
     def begin(self, entry: FileEntry, *, may_start: bool = True) -> JobSpec | None:
         """Decide about one film; gives the job when a track is to be made and `may_start`, else leaves it due."""
@@ -65,7 +61,7 @@ class Conversions:
         except ProbeFailed:
             self._store.put_finding(entry.id, probe=None)  # of another version: the next look checks it anew
             return None
-        decision = audio.decide(probe.streams, self._rules)
+        decision = audio.decide(probe.streams, rules_of(self._engine.config.audio))
         self._store.put_finding(entry.id, decision=decision.to_dict())
         if decision.outcome == "has_stereo":
             self._has_stereo(entry, decision.reason, beside=beside)
@@ -94,7 +90,7 @@ class Conversions:
 
     def _is_duplicate(self, entry: FileEntry, group: list[FileEntry]) -> bool:
         """Leave a film alone whose original stands beside it."""
-        if self._config.duplicates == "process":
+        if self._engine.config.duplicates == "process":
             return False
         if len(group) > 1:
             pairs.join(self._store, group)
@@ -109,7 +105,7 @@ class Conversions:
     def _set_aside(self, entry: FileEntry) -> bool:
         """Tell whether a file of the same stem is no film that could be the original, or one that nothing comes of."""
         if entry.integrity_status is IntegrityStatus.ERROR:
-            return bool(entry.failures_in_row >= self._config.quarantine_threshold)
+            return bool(entry.failures_in_row >= self._engine.config.quarantine_threshold)
         if entry.processed_status is ProcessedStatus.CONVERT_FAILED:
             return entry.next_check_at_ms is None
         given_up = entry.integrity_status in (IntegrityStatus.QUARANTINED, IntegrityStatus.INCOMPLETE)
@@ -117,13 +113,13 @@ class Conversions:
 
     def _start(self, entry: FileEntry, probe: Probe, decision: audio.Decision) -> JobSpec | None:
         try:
-            plan = stereo.plan(probe, decision, entry.path, stereo_settings(self._config.audio))
+            plan = stereo.plan(probe, decision, entry.path, stereo_settings(self._engine.config.audio))
             in_place = plan.target == entry.path
             removes_film = not in_place and not plan.sidecar
             if removes_film and os.path.lexists(plan.target):
                 raise ConversionFailed("target_exists", f"{names.readable(plan.target)} is there already")
             replaces = None if removes_film else entry.signature if in_place else self._own_sidecar(plan.target, entry)
-            keeps = self._config.audio.keep_original and (in_place or removes_film)
+            keeps = self._engine.config.audio.keep_original and (in_place or removes_film)
             kept = replace.kept_path(entry.path) if keeps else None
         except ConversionFailed as error:
             self._refuse(entry, error.reason, error.detail)
@@ -257,7 +253,7 @@ class Conversions:
             return
         self._store.put_finding(entry.id, proof={"failed": outcome.reason, "detail": outcome.detail})
         times = entry.failures_in_row + 1
-        tired = times >= self._config.quarantine_threshold and outcome.reason not in _MACHINE_TROUBLE
+        tired = times >= self._engine.config.quarantine_threshold and outcome.reason not in _MACHINE_TROUBLE
         look_at = None if tired else self._engine.backoff(times)
         waits = "a person: `watcher retry` tries again" if tired else f"another try: {outcome.detail or outcome.reason}"
         self._engine.move(

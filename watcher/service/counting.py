@@ -66,6 +66,12 @@ def heard(metrics: StateMetrics, hint: Hint) -> None:
         metrics.increment_counter("events_lost")
 
 
+def now(metrics: StateMetrics, **gauges: int) -> None:
+    """Note how much there is of something at this moment."""
+    for name, number in gauges.items():
+        metrics.record_gauge(name, number)
+
+
 def timed(work: Work, metrics: StateMetrics) -> Work:
     """Give the same work, with the time of each job and the bytes of each conversion counted."""
 

@@ -55,7 +55,6 @@ class Dispatch:
         self._pool = pool
         self._roots = roots
         self._in_store = in_store
-        self._rules = engine.config.name_rules()
         self.only: frozenset[int] | None = None
         """The entries that may be worked on; None for all."""
 
@@ -141,8 +140,8 @@ class Dispatch:
     def _set_aside(self, entry: FileEntry, seen: Observation) -> bool:
         """Leave alone what today's settings do not want: it is looked at again when the settings change."""
         relative = entry.folder.path + b"/" + entry.name if entry.folder.path else entry.name
-        unwanted = not names.is_film(relative, self._rules) or (
-            seen.signature is not None and names.too_small(seen.signature.size_bytes, self._rules)
+        unwanted = not names.is_film(relative, self._engine.name_rules) or (
+            seen.signature is not None and names.too_small(seen.signature.size_bytes, self._engine.name_rules)
         )
         if unwanted and seen.signature is not None:
             self._engine.store.update_entry(entry, next_check_at_ms=None, waits_for=EXCLUDED)

@@ -43,7 +43,7 @@ class Engine:
         self, store: StateStore, config: StateConfig, dice: random.Random, clock: Callable[[], float] = time.time
     ) -> None:
         self.store = store
-        self.config = config
+        self.configure(config)
         self.clock = clock
         self._dice = dice
         self._lines: list[Told] = []
@@ -53,6 +53,11 @@ class Engine:
         self.metrics = get_metrics() if config.enable_metrics else StateMetrics(enabled=False)
         self._depth = 0
         self.pairs = Pairs(self) if config.audio.output == "sidecar" else None
+
+    def configure(self, config: StateConfig) -> None:
+        """Take settings; from now on every part that asks has these."""
+        self.config = config
+        self.name_rules = config.name_rules()
         self.waiting = Waiting(config.stable_wait_sec, config.settle_sec)
 
     @contextmanager

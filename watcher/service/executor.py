@@ -85,6 +85,10 @@ class LocalPool:
         """See `Executor.running`."""
         return {attempt: job.progress for attempt, job in self._running.items()}
 
+    def resize(self, slots: dict[Kind, int]) -> None:
+        """Have so many of each kind at once from now on; what runs goes on."""
+        self._slots = slots
+
     async def close(self) -> None:
         """See `Executor.close`."""
         tasks = [job.task for job in self._running.values()]

@@ -81,7 +81,6 @@ class Judge:
         self._recovery = recovery
         self._observers = observers
         self._in_store = in_store
-        self._rules = engine.config.name_rules()
         self.observing = False
 
     async def is_itself(self, root: WatchedRoot) -> bool:
@@ -127,7 +126,7 @@ class Judge:
     async def watch(self, root: WatchedRoot) -> None:
         """Let the watches of a root stand anew, where it is watched by events."""
         if self.observing and root.mode == "events":
-            wanted = partial(names.is_film_name, extensions=self._rules.extensions)
+            wanted = partial(names.is_film_name, extensions=self._engine.name_rules.extensions)
             await patience.ask(self._observers.add, root.id, root.path, wanted)  # as long as it has folders
 
     async def what_is_wrong(self, root: WatchedRoot) -> str | None:

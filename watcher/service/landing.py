@@ -40,7 +40,7 @@ class Landing:
     def __init__(
         self,
         conversions: Conversions,
-        keeping: Keeping,
+        keeping: Callable[[], Keeping],
         temps: Temps,
         in_store: InStore,
         adopt: Callable[[str], None],
@@ -55,7 +55,7 @@ class Landing:
         """Bring a made result in. What prevents it becomes a failed conversion; the film is then as it was."""
         spec, swap, result = outcome.spec, swap_of(outcome.spec), None
         try:
-            prepared = await asyncio.to_thread(replace.prepare, swap, self._keeping, who_writes)
+            prepared = await asyncio.to_thread(replace.prepare, swap, self._keeping(), who_writes)
             result = prepared.signature
             if not await self._in_store(self._conversions.intend, spec, result, _proof(outcome, prepared)):
                 await self._in_store(self._conversions.void, spec.attempt_id, await self._cleared(spec, None))

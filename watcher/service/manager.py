@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ from watcher.service.jobs import Cancelled, Checked, Failed, Made
 from watcher.service.log import say_the_rest
 from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
+from watcher.service.reloading import Reloading, slots_of
 from watcher.service.roots import Roots
 from watcher.service.temps import Temps
 from watcher.service.work import Worker
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watcher.config import StateConfig
-    from watcher.service.jobs import Kind, Outcome
+    from watcher.service.jobs import Outcome
 
 log = structlog.get_logger("watcher")
 
@@ -74,8 +74,15 @@ class StateManager(Working, Answers):
     (None, 'skipped_has_en2', 1)
     """
 
-    def __init__(self, config: StateConfig, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: StateConfig,
+        *,
+        read: Callable[[], StateConfig] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.config = config
+        self._read = read
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._wake = asyncio.Event()
@@ -95,8 +102,6 @@ class StateManager(Working, Answers):
         self._watching = False
         self._next_progress = 0.0
         self._next_due = 0.0
-        self._log_path = config.database_path().with_name(config.database_path().name + "-wal")
-        self._log_seen = (-1, -1)
 
     async def open(self) -> None:
         """Find FFmpeg, open the database, clear up after a stop. Nothing is watched yet."""
@@ -118,15 +123,16 @@ class StateManager(Working, Answers):
         self._recovery = Recovery(self._engine, self._checks, self._conversions, self.in_store)
         in_turn = partial(self.in_store, self._in_turn)
         temps = Temps()
-        keeping = landing.keeping(self.config)
-        self._landing = landing.Landing(self._conversions, keeping, temps, in_turn, self._recovery.adopt)
-        self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
-        slots: dict[Kind, int] = {"check": self.config.integrity.at_once, "convert": self.config.audio.at_once}
-        self._pool = LocalPool(
-            slots, counting.timed(Worker(tools, self.config, temps).do, self._engine.metrics), self._ended
+        self._landing = landing.Landing(
+            self._conversions, lambda: landing.keeping(self.config), temps, in_turn, self._recovery.adopt
         )
+        self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
+        work = Worker(tools, lambda: self.config, temps).do
+        self._pool = LocalPool(slots_of(self.config), counting.timed(work, self._engine.metrics), self._ended)
         self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self._roots, self.in_store)
         self._upkeep = upkeep.Upkeep(self._engine, self.in_store)
+        told = (self._notifier, self._read, self._configure, self.in_store)
+        self._reloading = Reloading(self._engine, self._roots, *told)
         log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
         await self._recovery.open()
 
@@ -161,21 +167,23 @@ class StateManager(Working, Answers):
             return
         self._opened = False
         self._notifier.stopping()
-        with contextlib.suppress(TimeoutError):  # a thread that waits for a silent disk ends with the program
-            await patience.within(self.config.answer_within_sec, self._observers.stop)
-        await self._upkeep.close()
-        await self._roots.close()
-        if self._landings:
-            await asyncio.wait(self._landings)
-        await self._pool.close()
-        await self._take_outcomes()
-        if self._landings:
-            await asyncio.wait(self._landings)
+        async with self._notifier.more_time():
+            await self._wind_down()
         await self.in_store(self._store.close)
         self._thread.shutdown()
         self._notifier.close()
         say_the_rest(all_of_it=True)
         log.info("closed")
+
+    async def _wind_down(self) -> None:
+        with contextlib.suppress(TimeoutError):  # a thread that waits for a silent disk ends with the program
+            await patience.within(self.config.answer_within_sec, self._observers.stop)
+        await self._upkeep.close()
+        await self._roots.close()
+        await asyncio.gather(*self._landings, return_exceptions=True)
+        await self._pool.close()
+        await self._take_outcomes()
+        await asyncio.gather(*self._landings, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         try:
@@ -191,6 +199,16 @@ class StateManager(Working, Answers):
     def wake(self) -> None:
         """Have a turn soon. Safe from any thread."""
         self._loop.call_soon_threadsafe(self._wake.set)
+
+    def reload(self) -> None:
+        """Read the settings anew, soon. Safe from a signal handler."""
+        self._reloading.asked = True
+        self.wake()
+
+    def _configure(self, config: StateConfig) -> None:
+        self.config = config
+        self._engine.configure(config)
+        self._pool.resize(slots_of(config))
 
     def stop(self) -> None:
         """Have `start_monitoring` end. Safe from a signal handler and any thread."""
@@ -220,8 +238,6 @@ class StateManager(Working, Answers):
                 self._upkeep.turn()
             await self._sleep(deadline)
 
-    # --- the loop
-
     def _busy(self) -> bool:
         return bool(self._pool.running() or self._landings or self._outcomes)
 
@@ -246,24 +262,17 @@ class StateManager(Working, Answers):
         await self._take_outcomes()
         await self._take_hints()
         next_root = await self._roots.turn()
-        if self._database_changed() or self._clock() >= self._next_due:
+        if self._store.changed() or self._reloading.asked or self._clock() >= self._next_due:
             for root in await self.in_store(wishes.take, self._engine):
                 self._roots.vouch(root)
+            await self._reloading.turn()
             self._next_due = await self._dispatch.turn()
-        await self._cancel_void()
+        for attempt in await self.in_store(self._engine.take_cancels):
+            self._pool.cancel(attempt)
         await self._say()
         monotonic = self._debouncer.next_deadline()
         next_hint = self._clock() + monotonic - time.monotonic() if monotonic is not None else float("inf")
         return min(self._next_due, next_root, next_hint)
-
-    def _database_changed(self) -> bool:
-        """Tell whether anybody, we or another process, has written since this was last asked: by one stat of the log."""
-        try:
-            seen = os.stat(self._log_path)
-        except FileNotFoundError:
-            return True
-        changed, self._log_seen = (seen.st_size, seen.st_mtime_ns) != self._log_seen, (seen.st_size, seen.st_mtime_ns)
-        return changed
 
     async def _take_hints(self) -> None:
         now = time.monotonic()
@@ -288,7 +297,7 @@ class StateManager(Working, Answers):
         outcomes, self._outcomes = self._outcomes, []
         for outcome in outcomes:
             if isinstance(outcome, Made):
-                task = asyncio.create_task(self._land(outcome))
+                task = asyncio.create_task(self._landing.land(outcome))
                 self._landings.add(task)
                 task.add_done_callback(lambda _: self._wake.set())
             elif outcome.spec.temp is not None and isinstance(outcome, Failed | Cancelled):
@@ -308,15 +317,9 @@ class StateManager(Working, Answers):
         with self._engine.turn():
             return call(*arguments)
 
-    async def _land(self, outcome: Made) -> None:
-        await self._landing.land(outcome)
-
-    async def _cancel_void(self) -> None:
-        for attempt in await self.in_store(self._engine.take_cancels):
-            self._pool.cancel(attempt)
-
     async def _say(self) -> None:
-        self._notifier.alive()
+        if self._roots.is_looked_after():
+            self._notifier.alive()
         say_the_rest()
         running = self._pool.running()
         if running and time.monotonic() >= self._next_progress:
@@ -324,6 +327,5 @@ class StateManager(Working, Answers):
             await self.in_store(self._engine.write_progress, running)
             queue = await self.in_store(reports.due, self._store, self._engine.now_ms())
             self._engine.metrics.record_gauge("queue_depth", queue)
-        self._engine.metrics.record_gauge("running_jobs", len(running))
-        self._engine.metrics.record_gauge("waiting_hints", len(self._debouncer))
+        counting.now(self._engine.metrics, running_jobs=len(running), waiting_hints=len(self._debouncer))
         self._notifier.status(f"{len(running)} running; {self._roots.sentence()}")

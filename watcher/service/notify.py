@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+EXTEND_EVERY_SEC = 10.0
+STOP_AT_MOST_SEC = 600.0
 
 
 class Notifier:
@@ -35,9 +44,30 @@ class Notifier:
             self._status = text
             self._send(f"STATUS={text}")
 
+    def reloading(self) -> None:
+        """Say that the settings are read anew; `ready` ends it. See sd_notify(3) for the clock."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
     def stopping(self) -> None:
         """Say that the shutdown has begun."""
         self._send("STOPPING=1")
+
+    @contextlib.asynccontextmanager
+    async def more_time(self) -> AsyncIterator[None]:
+        """Ask for more time to stop, for as long as it takes to come out of this: a film's last bytes may be on their way.
+
+        Not without end: whoever waits on a dead disk must be killed one day.
+        """
+        asking = asyncio.create_task(self._ask_for_time())
+        try:
+            yield
+        finally:
+            asking.cancel()
+
+    async def _ask_for_time(self) -> None:
+        for _ in range(int(STOP_AT_MOST_SEC / EXTEND_EVERY_SEC)):
+            self._send(f"EXTEND_TIMEOUT_USEC={int(3 * EXTEND_EVERY_SEC * 1e6)}")
+            await asyncio.sleep(EXTEND_EVERY_SEC)
 
     def close(self) -> None:
         """Close the socket."""

@@ -56,8 +56,6 @@ class Roots(Discovery):
         self._judge = Judge(engine, recovery, observers, in_store)
         self._in_store = in_store
         self._wake = wake
-        self._config = engine.config
-        self._rules = engine.config.name_rules()
         self._roots: dict[int, WatchedRoot] = {}
         self._closing = threading.Event()
         self._next_beat = 0.0
@@ -70,7 +68,7 @@ class Roots(Discovery):
         self._judge.observing = observing
         paths = [str(item.path).encode(errors="surrogateescape") for item in watched]
         try:
-            await patience.within(self._config.answer_within_sec, roots.refuse_nested, paths)
+            await patience.within(self._engine.config.answer_within_sec, roots.refuse_nested, paths)
         except TimeoutError:
             log.warning(
                 "not compared", reason="a folder does not answer, so it is not known whether one lies in another"
@@ -82,7 +80,7 @@ class Roots(Discovery):
 
     async def _take_on(self, path: bytes, wanted: str) -> WatchedRoot:
         row = await self._in_store(self._engine.store.root_at, path)
-        waits = patience.Patience(self._config.answer_within_sec)
+        waits = patience.Patience(self._engine.config.answer_within_sec)
         try:
             fs_type = await waits.ask(roots.file_system_type, path)
         except TimeoutError:
@@ -101,7 +99,7 @@ class Roots(Discovery):
         self._closing.set()
         tasks = [task for root in self._roots.values() for task in (root.task, root.beat) if task is not None]
         if tasks:
-            _, silent = await asyncio.wait(tasks, timeout=self._config.answer_within_sec)
+            _, silent = await asyncio.wait(tasks, timeout=self._engine.config.answer_within_sec)
             for task in silent:
                 task.cancel()
 
@@ -149,6 +147,20 @@ class Roots(Discovery):
         """Take in what somebody saw in a root."""
         await self._scanner.take(self._roots[root_id], sightings, whole=False)
 
+    async def watch_anew(self) -> None:
+        """Watch and scan every root again, since other names are films now."""
+        for root in self._roots.values():
+            if root.suspended is None:
+                await self._judge.watch(root)
+                root.due_scan = 0.0
+
+    def is_looked_after(self) -> bool:
+        """Tell whether each root that should give events has a living thread for them, or is known not to have one."""
+        return not self._judge.observing or all(
+            root.mode != "events" or root.suspended is not None or root.trouble or self._observers.is_running(root.id)
+            for root in self._roots.values()
+        )
+
     def vouch(self, path: bytes) -> None:
         """Take a root as it is now, since a person says that it is right."""
         for root in self._roots.values():
@@ -166,7 +178,7 @@ class Roots(Discovery):
         )
 
     async def _look_at(self, root: WatchedRoot, due: Sequence[DueHint]) -> None:
-        found = await self.ask(root.id, hints.look, due, root, self._rules)
+        found = await self.ask(root.id, hints.look, due, root, self._engine.name_rules)
         if found is not None:
             root.folders |= found.scans
             await self._scanner.take(root, found.sightings, whole=False)
@@ -213,7 +225,7 @@ class Roots(Discovery):
 
     def _beat(self, now: float) -> None:
         """Have every root looked at, each by itself; one whose last look has not ended is still being waited for."""
-        self._next_beat = now + self._config.loop_interval_sec
+        self._next_beat = now + self._engine.config.loop_interval_sec
         for root in self._roots.values():
             if root.beat is None:
                 root.beat = asyncio.create_task(self._look_after(root), name=f"beat {root.id}")
@@ -256,9 +268,9 @@ class Roots(Discovery):
             if whole:
                 root.compared = True
                 every = (
-                    self._config.poll_interval_sec
+                    self._engine.config.poll_interval_sec
                     if root.mode == "poll" or root.trouble
-                    else self._config.scan_interval_sec
+                    else self._engine.config.scan_interval_sec
                 )
                 root.due_scan = time.monotonic() + every
                 self._observers.refresh(root.id)  # folders that could not be watched, or were mounted, since

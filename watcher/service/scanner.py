@@ -44,8 +44,6 @@ class Scanner:
         closing: Callable[[], bool],
     ) -> None:
         self._engine = engine
-        self._config = engine.config
-        self._rules = engine.config.name_rules()
         self._intake = intake
         self._in_store = in_store
         self._judge = judge
@@ -70,8 +68,8 @@ class Scanner:
                 scans.run,
                 state,
                 self._engine.store.path,
-                self._rules,
-                self._config.max_scan_depth,
+                self._engine.name_rules,
+                self._engine.config.max_scan_depth,
                 hand_over,
                 self._closing,
             )
@@ -103,7 +101,7 @@ class Scanner:
         share = 100 * state.gone_files / max(1, state.known)
         vouched = root.vouched
         root.vouched = False
-        if state.gone_files > GONE_AT_ONCE_MIN and share > self._config.gone_at_once_percent and not vouched:
+        if state.gone_files > GONE_AT_ONCE_MIN and share > self._engine.config.gone_at_once_percent and not vouched:
             root.doubted = True
             root.missed = _some_of(root, state.gone)
             await self._judge.suspend(
@@ -119,7 +117,7 @@ class Scanner:
     def _note_scan(self, root_id: int, files: int) -> None:
         now = self._engine.now_ms()
         self._engine.store.update_root(root_id, last_scan_ms=now, last_scan_files=files)
-        before = now - int(self._config.keep_processed_days * 86_400_000)
+        before = now - int(self._engine.config.keep_processed_days * 86_400_000)
         with self._engine.turn():
             forgotten = self._engine.store.forget(before, [root_id])
         if forgotten:

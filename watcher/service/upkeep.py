@@ -80,7 +80,6 @@ class Upkeep:
     def __init__(self, engine: Engine, in_store: Callable[..., Awaitable[Any]]) -> None:
         self._engine = engine
         self._store = engine.store
-        self._config = engine.config
         self._in_store = in_store
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
@@ -121,7 +120,9 @@ class Upkeep:
         taken = backup.taken_at(self._store.path, copies[0]) if copies else None
         now = self._engine.clock()
         # A time ahead of the clock was written by a clock that went wrong: it must not put backups off for years.
-        return now if taken is None or taken > now + 86_400 else taken + self._config.backup_interval_hours * 3600
+        return (
+            now if taken is None or taken > now + 86_400 else taken + self._engine.config.backup_interval_hours * 3600
+        )
 
     async def _daily(self) -> None:
         self._not_before = self._engine.clock() + RETRY_SEC
@@ -136,7 +137,9 @@ class Upkeep:
     async def backup(self) -> Path:
         """Take a backup now; gives it. Raises StoreError."""
         # Not in the store's thread: it reads for itself, and nobody waits for it.
-        made = await asyncio.to_thread(self._store.backup, keep=self._config.backup_keep, now=self._engine.clock())
+        made = await asyncio.to_thread(
+            self._store.backup, keep=self._engine.config.backup_keep, now=self._engine.clock()
+        )
         log.info("backed up", backup=str(made), size_bytes=made.stat().st_size)
         return made
 
@@ -144,7 +147,7 @@ class Upkeep:
         """Let go of what is out of date; gives counts. See `StateManager.run_maintenance`."""
         async with self._one_at_a_time:
             began = time.monotonic()
-            before_ms = self._engine.now_ms() - int(self._config.keep_processed_days * 86_400_000)
+            before_ms = self._engine.now_ms() - int(self._engine.config.keep_processed_days * 86_400_000)
             entries = await self._in_store(self._forget, before_ms, await self._roots_that_are_there())
             lines = await self._trim_journal(before_ms)
             groups = await self._in_store(self._store.forget_groups)
@@ -184,7 +187,7 @@ class Upkeep:
             sample = await self._in_store(self._store.sample_paths, row.id)
             with contextlib.suppress(TimeoutError):  # of a disk that does not answer nothing is concluded either
                 judged = patience.within(
-                    self._config.answer_within_sec, roots.judge, row.path, identity_of(row), sample
+                    self._engine.config.answer_within_sec, roots.judge, row.path, identity_of(row), sample
                 )
                 if (await judged).ok:
                     found.append(row.id)

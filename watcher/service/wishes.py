@@ -20,6 +20,8 @@ def take(engine: Engine) -> list[bytes]:
     roots = []
     for wish in engine.store.requests():
         with engine.turn():
+            if wish.kind == "reload":  # not about a file: `reloading` answers it
+                continue
             engine.store.end_request(wish.id)
             if wish.kind == "release" and any(root.path == wish.path for root in engine.store.roots()):
                 roots.append(bytes(wish.path))

@@ -44,7 +44,7 @@ class _Held:
 class Worker:
     """Does jobs on this machine, and keeps count of the disk space that running ones still need."""
 
-    def __init__(self, tools: Tools, config: StateConfig, temps: Temps) -> None:
+    def __init__(self, tools: Tools, config: Callable[[], StateConfig], temps: Temps) -> None:
         self._tools = tools
         self._config = config
         self._temps = temps
@@ -64,7 +64,7 @@ class Worker:
             return Failed(spec, "program_error", repr(error))
 
     async def _check(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
-        settings = self._config.integrity
+        settings = self._config().integrity
         result = await integrity.check(
             self._tools,
             spec.path,
@@ -81,7 +81,7 @@ class Worker:
         film = Probe.from_dict(spec.probe)
         try:
             self._temps.hold(spec.attempt_id, spec.temp)
-            await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config))
+            await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config()))
             with self._reserve(spec, film.duration_sec):
                 proof = await stereo.make(
                     self._tools,
@@ -89,7 +89,7 @@ class Worker:
                     spec.temp,
                     film,
                     audio.Decision.from_dict(spec.decision),
-                    stereo_settings(self._config.audio),
+                    stereo_settings(self._config().audio),
                     on_progress=report,
                 )
         except ConversionFailed as error:
@@ -112,7 +112,7 @@ class Worker:
         others = sum(
             max(0, held.size_bytes - _written(held.temp)) for held in self._reserved.values() if held.device == device
         )
-        needed = space.free_space_needed(spec.signature.size_bytes, duration_sec, self._config.audio.bitrate_kbps)
+        needed = space.free_space_needed(spec.signature.size_bytes, duration_sec, self._config().audio.bitrate_kbps)
         space.require_space(folder, needed + others)
         self._reserved[spec.attempt_id] = _Held(device, needed, spec.temp)
         try:

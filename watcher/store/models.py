@@ -250,7 +250,7 @@ class Request(Base):
         id: Any
 
     kind = TextField()
-    """retry or release."""
+    """retry, release or reload."""
     path = BytesField()
     at_ms = BigIntegerField()
 

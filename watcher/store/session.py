@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -31,12 +32,22 @@ class Session:
         self.path = path
         self.backups = backups or backup.folder_beside(path)
         self.rescued: Rescue | None = None
+        self._log_seen = (-1, -1)
         self._lock: connection.WriterLock | None = None
         if read_only:
             self._db = connection.open_for_reading(path)
         else:
             self._db, self._lock, self.rescued = connection.open_for_writing(path, self.backups)
         self._folders: dict[tuple[int, bytes], int] = {}
+
+    def changed(self) -> bool:
+        """Tell whether anybody, we or another process, has written since this was last asked: by one stat. Any thread."""
+        try:
+            seen = os.stat(f"{self.path}-wal")
+        except FileNotFoundError:
+            return True
+        before, self._log_seen = self._log_seen, (seen.st_size, seen.st_mtime_ns)
+        return before != self._log_seen
 
     def close(self) -> None:
         """Close the database and let the next writer in. Safe to call twice."""

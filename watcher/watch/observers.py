@@ -89,6 +89,13 @@ class Observers:
             return "another folder stands at its path than the one that is watched"
         return emitter.wrong
 
+    def is_running(self, root_id: int) -> bool:
+        """Tell whether a root's thread lives, or that it has none is known. Asks no disk."""
+        if not isinstance(self._watches.get(root_id), ObservedWatch):
+            return True
+        emitter = self._emitter(root_id)
+        return emitter is not None and emitter.is_alive()
+
     def stop(self) -> None:
         """End all watching and wait for the threads. Nothing can be added after."""
         with self._lock:

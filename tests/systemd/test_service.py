@@ -1,0 +1,147 @@
+"""The service under a real systemd and its journal, from the installation on. One booted system serves all tests."""
+
+import subprocess
+
+import pytest
+from box import PROGRAM, Box
+from films import film
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    box = Box(tmp_path_factory.mktemp("box"))
+    box.up()
+    try:
+        box.install()
+        yield box
+    finally:
+        box.down()
+
+
+@pytest.fixture
+def running(box):
+    """The service, started anew with its usual settings."""
+    box.configure()
+    box.run("systemctl", "reset-failed", "watcher", check=False)
+    box.run("systemctl", "restart", "watcher")
+    yield box
+    box.run("systemctl", "stop", "watcher")
+
+
+def add(box, name, **options):
+    """Put a film into the drop folder as somebody of the group would."""
+    path = film(box.drop / name, **options)
+    box.sh(f"chgrp media '/srv/drop/{name}'; chmod 664 '/srv/drop/{name}'")
+    return path
+
+
+def events(box, name):
+    return [entry["EVENT"] for entry in box.entries(f"FILE_PATH=/srv/drop/{name}")]
+
+
+def test_a_film_is_converted_under_the_sandbox_and_its_life_is_in_the_journal(running):
+    """Start returns when the folders are watched; the result belongs to the group; each line is fields and a sentence."""
+    assert running.is_in_state("active")
+    assert "watching" in [entry.get("EVENT") for entry in running.entries()]
+    add(running, "a film.mkv")
+    running.until(lambda: "converted" in events(running, "a film.mkv"), "it is converted")
+    assert events(running, "a film.mkv") == ["found", "check_started", "check_passed", "converted"]
+    (line,) = running.entries("FILE_PATH=/srv/drop/a film.mkv", "EVENT=converted")
+    assert line["MESSAGE"].startswith("stereo track added: /srv/drop/a film.mkv")
+    assert (line["PRIORITY"], line["FROM"], line["TO"], line["ROOT"]) == ("5", "NEW", "CONVERTED", "/srv/drop")
+    assert len(line["WATCHER_JOB"]) == 12
+    assert line["CODE_FILE"].endswith("telling.py")
+    assert running.sh("stat -c '%U %G %a' '/srv/drop/a film.mkv'") == "watcher media 664"
+
+
+def test_trouble_is_explained_by_the_catalog(running):
+    """`journalctl -x` says what it means and what to do; the name is kept byte for byte."""
+    with open(bytes(running.drop) + b"/caf\xe9.mkv", "wb") as file:
+        file.write(add(running, "whole.mkv", seconds=3).read_bytes()[:40_000])
+    found = running.entries
+    running.until(lambda: found("EVENT=check_failed"), "it is found to be cut")
+    (line, *_) = found("EVENT=check_failed")
+    assert bytes(line["FILE_PATH"]) == b"/srv/drop/caf\xe9.mkv"
+    assert r"not whole: /srv/drop/caf\xe9.mkv (cut" in line["MESSAGE"]
+    told = running.run("journalctl", "-u", "watcher", "-x", "EVENT=check_failed", "--no-pager").stdout
+    assert "Subject: A film is not whole" in told
+    assert "watcher retry FILE" in told
+
+
+def test_a_reload_waits_for_its_verdict(running):
+    """A wrong file makes `systemctl reload` fail, says why, and the service goes on with what it had."""
+    running.configure(stable_wait_sec=2)
+    running.run("systemctl", "reload", "watcher")
+    assert any(entry.get("EVENT") == "settings reloaded" for entry in running.entries())
+    running.configure(stable_wait_sec=-1)
+    done = running.run("systemctl", "reload", "watcher", check=False)
+    assert done.returncode != 0
+    assert "stable_wait_sec = -1" in running.log()
+    assert running.is_in_state("active")
+
+
+def test_a_wrong_setting_at_the_start_is_not_tried_again(box):
+    """Exit code 78: one try, and the reason in the journal."""
+    box.configure(backoff_step_sec=-1)
+    assert box.run("systemctl", "restart", "watcher", check=False).returncode != 0
+    assert (box.show("Result"), box.show("ExecMainStatus"), box.show("NRestarts")) == ("exit-code", "78", "0")
+    assert "backoff_step_sec = -1" in box.log()
+
+
+def test_a_crash_and_a_hung_loop_are_restarted(running):
+    """The loop feeds the watchdog: a process that stands still is killed by systemd and begun anew."""
+    running.write("/etc/systemd/system/watcher.service.d/99-test.conf", "[Service]\nRestartSec=100ms\nWatchdogSec=2s\n")
+    running.sh("systemctl daemon-reload; systemctl restart watcher")
+    for signal in ("KILL", "STOP"):
+        before = running.show("MainPID")
+        running.run("systemctl", "kill", "--kill-whom=main", "-s", signal, "watcher")
+        running.until(lambda before=before: running.show("MainPID") not in ("0", before), f"restarted after {signal}")
+        running.until(lambda: running.is_in_state("active"), f"active after {signal}")
+    assert "Watchdog timeout" in running.sh("journalctl -u watcher --no-pager")
+    running.sh("rm /etc/systemd/system/watcher.service.d/99-test.conf; systemctl daemon-reload")
+
+
+def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file(running):
+    """FFmpeg is ended by the service itself; the film is as it was."""
+    source = add(running, "long.mkv", seconds=2)
+    looped = running.drop / "long.tmp"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-stream_loop", "900", "-i", source, "-map", "0", "-c", "copy", "-f", "matroska", looped],
+        check=True,
+    )  # fmt: skip
+    size = looped.stat().st_size
+    looped.rename(source)
+    running.sh("chgrp media /srv/drop/long.mkv; chmod 664 /srv/drop/long.mkv")
+    running.until(lambda: running.sh("pgrep -c ffmpeg", check=False) not in ("", "0"), "FFmpeg works")
+    running.run("systemctl", "stop", "watcher")
+    assert running.show("Result") == "success"
+    assert running.sh("pgrep -l 'ffmpeg|watcher'", check=False) == ""
+    assert source.stat().st_size == size
+    assert not [name for name in running.sh("ls -A /srv/drop").split() if name.startswith(".")]
+
+
+def test_the_disk_goes_and_comes_back_and_the_service_with_it(box):
+    """BindsTo stops it with the mount, WantedBy starts it again; written by `install-unit` from the settings."""
+    disk = (
+        "mount -t tmpfs -o size=20m disk /srv/disk; chgrp media /srv/disk; chmod 2775 /srv/disk; touch /srv/disk/there"
+    )
+    box.sh(f"mkdir -p /srv/disk; echo 'disk /srv/disk tmpfs noauto 0 0' > /etc/fstab; systemctl daemon-reload; {disk}")
+    box.configure(watch=["/srv/disk"])
+    box.run(PROGRAM, "install-unit")
+    box.sh("systemctl enable watcher; systemctl start watcher")
+    box.sh("umount -l /srv/disk")
+    box.until(lambda: box.is_in_state("inactive"), "it stops with its disk")
+    box.sh(disk.replace("mount -t tmpfs -o size=20m disk /srv/disk", "systemctl start srv-disk.mount"))
+    box.until(lambda: box.is_in_state("active"), "it starts with its disk")
+    box.sh("systemctl disable --now watcher; umount /srv/disk")
+
+
+def test_it_is_taken_away_again_but_for_what_is_the_owners(box):
+    """Settings and database stay."""
+    told = box.run(PROGRAM, "install-unit", "--uninstall", "--dry-run").stdout
+    assert "would remove /etc/systemd/system/watcher.service" in told
+    box.run(PROGRAM, "install-unit", "--uninstall")
+    assert box.run("systemctl", "cat", "watcher", check=False).returncode != 0
+    left = box.sh("find /etc /usr/local /var/lib -name '*watcher*' -not -path '*/python*' -not -path '*/journal/*'")
+    assert {"/etc/watcher", "/var/lib/watcher"} <= set(left.split())
+    assert not [path for path in left.split() if not path.startswith(("/etc/watcher", "/var/lib/watcher"))]

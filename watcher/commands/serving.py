@@ -1,0 +1,46 @@
+"""How the commands are spelled that a person needs who runs it as a service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watcher.commands import installing, reloading
+from watcher.commands.words import EXIT_CODES, ConfigFile, leave
+from watcher.config import load
+
+app = typer.Typer()
+
+
+@app.command(epilog=EXIT_CODES)
+def reload(config: ConfigFile = None) -> None:
+    """Have the running service read its settings anew, and wait for its verdict.
+
+    A file that is wrong is refused with its reason, and the service goes on with the settings it had (exit code 78).
+    Folders, the database and FFmpeg are settings of the start: those that changed are named, for `systemctl restart`.
+
+    Example: watcher reload --config /etc/watcher/config.toml
+    """
+    leave(reloading.reload(load(config)))
+
+
+@app.command("install-unit", epilog=EXIT_CODES)
+def install_unit(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="What to watch; named in new settings.", show_default=False),
+    ] = None,
+    group: Annotated[str, typer.Option(metavar="GROUP", help="The group that may write in those folders.")] = "media",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written and run.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Stop the service and take its files away.")] = False,
+) -> None:
+    """Make it a service of systemd: writes its unit and what belongs to it, and tells systemd.
+
+    The settings are in /etc/watcher/config.toml. Say it again when the folders in them change: the service may write
+    nowhere else.
+
+    Example: sudo /opt/watcher/bin/watcher install-unit /srv/films
+    """
+    if uninstall:
+        leave(installing.uninstall(dry_run=dry_run))
+    leave(installing.install(folders or (), group=group, dry_run=dry_run))
