@@ -51,6 +51,19 @@ async def test_what_a_child_says_and_its_code_are_handed_over():
     assert (finished.ended, finished.stderr_count) == ("exit", 2)
 
 
+async def test_lines_are_whole_though_a_report_of_progress_stands_in_the_middle_of_one():
+    """FFmpeg writes what it makes in blocks of 32 KB, which end anywhere, and reports in between."""
+    taken, seen = [], []
+    report = "frame=7\\nout_time_us=5000000\\nprogress=continue\\n"
+    script = f"printf '1, S=1, 2\\n3, {report}4\\n{report}5'; printf '{report}\\nelse\\n'"
+    finished = await sh(
+        script, on_progress=seen.append, take_line=lambda line: not line.startswith(b"e") and not taken.append(line)
+    )
+    assert taken == [b"1, S=1, 2\n", b"3, 4\n", b"5\n", b""]
+    assert finished.stdout == b"else\n"
+    assert [progress.out_time_sec for progress in seen] == [5.0] * 3
+
+
 async def test_stderr_is_bounded_and_counted():
     """Of 10,000 lines the first and last 200 are kept, and each is cut; the count is true."""
     finished = await sh(

@@ -26,6 +26,7 @@ def finished(*lines, code=1, ended="exit"):
         (finished(code=-15, ended="stalled"), "stalled"),
         (finished(code=-9, ended="killed"), "killed"),
         (finished("[mp4] [error] Could not find tag for codec pcm_s16le in stream #1"), "unsupported_streams"),
+        (finished("[framehash] [error] dimensions not set"), "unsupported_streams"),
         (finished("[error] Invalid data"), "ffmpeg_failed"),
         (finished(), "tool_missing"),
         (finished("ffmpeg: error while loading shared libraries: libx264.so.164", code=127), "tool_missing"),

@@ -55,7 +55,7 @@ def test_the_containers_own_options():
     assert after(mp4, "-strict") == ["unofficial"]
     assert after(mp4, "-movflags") == ["+faststart"]
     assert after(mp4, "-brand") == ["mp42"]
-    assert after(mp4, "-f") == ["mp4", "streamhash"]
+    assert after(mp4, "-f") == ["mp4", "framehash"]
     odd = command_of(film(format_name=MP4, tags={"major_brand": "dash", "com.apple.make": "x"}))
     assert after(odd, "-movflags") == ["+faststart+use_metadata_tags"]
     assert after(odd, "-brand") == []

@@ -270,11 +270,11 @@ async def test_while_it_is_made_nobody_else_may_read_it(convert, tmp_path):
 
 
 async def test_the_proof_can_be_stored_and_names_every_kept_stream(convert, tmp_path):
-    """JSON in, JSON out; one hash a stream, the attachments counted."""
+    """JSON in, JSON out; one account a stream, the attachments counted."""
     done = await convert(films.film(tmp_path / "film.mkv", **EVERYTHING))
     stored = json.loads(json.dumps(done.proof.to_dict()))
     assert [s["film"] for s in stored["streams"]] == [0, 1, 2, 3, 4, 5, 7]
-    assert all(len(s["murmur3"]) == 32 for s in stored["streams"])
+    assert all(len(s["content"]) == 32 and s["packets"] for s in stored["streams"])
     assert (stored["attachments"], stored["chapters"], stored["left_out"]) == (1, 2, [])
     assert stored["cpu_sec"] > 0
     assert done.shares
@@ -341,3 +341,17 @@ def test_the_time_limit_grows_with_length_and_size():
     assert stereo.time_limit_sec(0, 0) == 600
     assert stereo.time_limit_sec(10**10, 7200) == 600 + 28_800 + 20_000
     assert stereo.time_limit_sec(10**13, None) == 600 + 4 * 43_200 + 2 * 10**7
+
+
+async def test_what_only_the_file_itself_shows_is_refused_or_named(convert, tmp_path):
+    """Chapters in an order of their own: FFmpeg reads past the mark, so that nothing else would miss it."""
+    film = films.film(tmp_path / "film.mkv", chapters=True)
+    default, ordered = bytes.fromhex("45db8101"), bytes.fromhex("45dd8101")
+    content = film.read_bytes()
+    assert default in content
+    film.write_bytes(content.replace(default, ordered))
+    with pytest.raises(ConversionFailed, match="an order of their own") as failed:
+        await convert(film)
+    assert failed.value.reason == "unsupported_streams"
+    done = await convert(film, allow_data_loss=True)
+    assert done.proof.lost == ("an edition that plays its chapters in an order of their own",)

@@ -92,10 +92,11 @@ def look(
     for number, place in pairs:
         old = next(s for s in film[1].streams if s.index == number)
         new = next(s for s in result[1].streams if s.index == place)
-        facts = ("kind", "codec", "language", "title", "dispositions", "channels")
-        for fact in facts:
+        for fact in ("kind", "codec", "title", "dispositions", "channels"):
             if getattr(old, fact) != getattr(new, fact):
                 yield f"stream {number}: {fact} was {getattr(old, fact)}, is {getattr(new, fact)}"
+        if {old.language, new.language} - {"", "und"} and old.language != new.language:
+            yield f"stream {number}: it was in {old.language!r}, is in {new.language!r}"
         same_container = film[1].format_name == result[1].format_name
         if hashed(ours, film[0], old, copy=same_container) != hashed(ours, result[0], new, copy=same_container):
             yield f"packets of stream {number} ({old.kind} {old.codec}) differ"
@@ -116,10 +117,19 @@ def sane(ours: Tools, path: bytes, before: Probe, after: Probe, film: bytes) -> 
     known = subprocess.run([ours.ffprobe, "-v", "error", b"file:" + film], capture_output=True, check=False).stderr
     if said and not known:
         yield f"ffprobe complains: {said.decode('utf-8', 'replace').splitlines()[0]}"
-    if before.duration_sec and abs((after.duration_sec or 0) - before.duration_sec) > 0.5:
-        yield f"it was {before.duration_sec} s long, is {after.duration_sec}"
+    long, now = (length(ours, file) for file in (film, path))
+    if abs(long - now) > 0.5:
+        yield f"its picture was {long:.2f} s long, is {now:.2f}"
     if len(before.chapters) != len(after.chapters):
         yield f"it had {len(before.chapters)} chapters, has {len(after.chapters)}"
+
+
+def length(ours: Tools, path: bytes) -> float:
+    """Measure the picture by its packets: what headers say may be old or wrong."""
+    command = [ours.ffmpeg, "-v", "quiet", "-i", b"file:" + path, "-map", "0:V:0", "-c", "copy", "-progress", "pipe:1"]
+    said = subprocess.run([*command, "-f", "null", "/dev/null"], capture_output=True, check=False).stdout
+    ends = [line[12:] for line in said.splitlines() if line.startswith(b"out_time_us=") and line[12:] != b"N/A"]
+    return int(ends[-1]) / 1e6 if ends else 0.0
 
 
 async def work(options: argparse.Namespace, settings: stereo.StereoSettings) -> list[Row]:

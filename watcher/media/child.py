@@ -33,6 +33,8 @@ _PROGRESS_KEYS: Final = frozenset(
 
 _FORM: Final = re.compile(r"\[(?:panic|fatal|error|warning|info)\] ")
 """How `-v level+...` marks FFmpeg's lines, from 5.1 to 8.1."""
+_REPORT: Final = re.compile(rb"(?:frame|bitrate)=$")
+"""How a report of progress begins, with pictures and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +153,14 @@ class Output:
     """What a child says, kept within bounds however much it is."""
 
     def __init__(
-        self, on_progress: Callable[[Progress], None] | None, ignore_line: Callable[[str], bool] | None
+        self,
+        on_progress: Callable[[Progress], None] | None,
+        ignore_line: Callable[[str], bool] | None,
+        take_line: Callable[[bytes], bool] | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._ignore_line = ignore_line
+        self._take_line = take_line
         self.stdout = bytearray()
         self.stdout_cut = False
         self.first: list[str] = []
@@ -167,6 +173,7 @@ class Output:
         self.moved_at = asyncio.get_running_loop().time()
         """When the position last changed, in the loop's time."""
         self._half_stdout = b""
+        self._torn = b""
         self._half_stderr = b""
         self._values: dict[bytes, bytes] = {}
 
@@ -193,8 +200,13 @@ class Output:
 
     def _stdout_line(self, line: bytes) -> None:
         key, equals, value = line.partition(b"=")
+        if equals and self._take_line is not None and (torn := _REPORT.search(key + equals)) and torn.start():
+            # A report of progress is written at once, but anywhere in what a muxer writes: the line goes on after it.
+            self._torn, key = line[: torn.start()], key[torn.start() :]
         if not equals or (key not in _PROGRESS_KEYS and not key.startswith(b"stream_")):
-            self._keep(line)
+            line, self._torn = self._torn + line, b""
+            if self._take_line is None or not self._take_line(line):
+                self._keep(line)
             return
         self._values[key] = value.strip()
         if key == b"progress":

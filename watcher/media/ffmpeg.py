@@ -131,14 +131,16 @@ async def run(
     stall_limit_sec: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     ignore_line: Callable[[str], bool] | None = None,
+    take_line: Callable[[bytes], bool] | None = None,
     memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES,
 ) -> Finished:
     """Run a command to its end, or to ours.
 
-    `stall_limit_sec` ends it when its reported position (PROGRESS) has not moved for so long. Cancelling ends the
-    whole process group and raises when it is gone, within a second. Raises ToolMissing when it cannot be started.
+    `stall_limit_sec` ends it when its reported position (PROGRESS) has not moved for so long. `take_line` is shown each
+    line of standard output, with its end, and what it takes is not kept. Cancelling ends the whole process group and
+    raises when it is gone, within a second. Raises ToolMissing when it cannot be started.
     """
-    output = Output(on_progress, ignore_line)
+    output = Output(on_progress, ignore_line, take_line)
     child = Child(argv, environment(), memory_limit_bytes)
     pumps: list[asyncio.Task[None]] = []
     try:

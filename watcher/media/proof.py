@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from watcher.media.downmix import StereoSettings
     from watcher.media.layout import Plan
+    from watcher.media.passed import Passed
     from watcher.media.probe import Probe
     from watcher.rules.audio import Stream
 
@@ -28,7 +29,7 @@ TOLERATED: Final[Mapping[str, str]] = {
     "id": "MP4 numbers its tracks anew",
     "start_pts": "the AAC encoder's first packet lies 21 ms before the film, and FFmpeg 5.1 moves everything by that",
     "start_time": "the same; that all kept streams moved alike is compared",
-    "duration": "compared with a tolerance",
+    "duration": "worked out by the demuxer, or an old note; the times of all packets are compared",
     "duration_ts": "counts in the muxer's unit",
     "time_base": "the muxer's unit",
     "bit_rate": "worked out by the demuxer; the packets are compared",
@@ -47,7 +48,7 @@ TOLERATED: Final[Mapping[str, str]] = {
 
 TOLERATED_TAGS: Final[Mapping[str, str]] = {
     "encoder": "who wrote the file: FFmpeg now",
-    "duration": "Matroska's own note of a track's length; compared as a length",
+    "duration": "Matroska's own note of a track's length; the times of all packets are compared",
     "vendor_id": "who wrote the MP4 track",
     "major_brand": "MP4: who may read the file; the muxer knows what it wrote",
     "minor_version": "the same",
@@ -75,7 +76,8 @@ class Proof:
     """What was compared before the swap."""
 
     streams: tuple[dict[str, Any], ...]
-    """One for each kept stream: film (its number), result (its number), codec, and the murmur3 hash of its packets."""
+    """One for each kept stream: film (its number), result (its number), codec, packets (how many), content (the hash of
+    their hashes)."""
     made: dict[str, Any]
     """The new track: stream, from, codec, filter, gain_db, seconds, loudness_lufs (None of silence), true_peak_dbtp."""
     chapters: int
@@ -93,30 +95,40 @@ class Proof:
 
 
 def require_equal(
-    before: Probe, after: Probe, plan: Plan, settings: StereoSettings, hashes: tuple[Sequence[str], Sequence[str]]
+    before: Probe, after: Probe, plan: Plan, settings: StereoSettings, passed: tuple[Sequence[Passed], Sequence[Passed]]
 ) -> None:
     """Raise ConversionFailed("proof_failed") with what differs between a film and its result, the new track apart.
 
-    `hashes` are those of the film's and of the result's packets, in the order of `remux.hashed`.
+    `passed` is what passed by of the film and of the result, in the order of `remux.hashed`.
     """
-    old_hashes, new_hashes = hashes
-    places = remux.hashed(before, plan)
-    found: list[str] = []
-    if not len(places) == len(old_hashes) == len(new_hashes):
-        found.append(f"{len(places)} streams were to be hashed, but {len(old_hashes)} and {len(new_hashes)} were")
-    else:
-        found += [
-            f"the packets of stream {place[0]} differ"
-            for place, old, new in zip(places, old_hashes, new_hashes, strict=True)
-            if old != new
-        ]
-    found += _streams(before, after, plan, settings)
-    found += _chapters(before, after)
-    if not plan.foreign:
-        found += _tags("the film", before.tags, after.tags, {tag.lower() for tag in plan.lost_tags})
+    found = [
+        *_packets(before, plan, passed),
+        *_streams(before, after, plan, settings),
+        *_chapters(before, after),
+        *(() if plan.foreign else _tags("the film", before.tags, after.tags, {tag.lower() for tag in plan.lost_tags})),
+    ]
     if found:
         more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
         raise ConversionFailed("proof_failed", "; ".join(found[:5]) + more)
+
+
+def _packets(before: Probe, plan: Plan, passed: tuple[Sequence[Passed], Sequence[Passed]]) -> Iterator[str]:
+    streams = {s.index: s for s in before.streams}
+    kept = [streams[number] for number, _ in remux.hashed(before, plan)]
+    moved: list[tuple[int, float, float]] = []
+    for stream, old, new in zip(kept, *passed, strict=True):
+        if old.packets != new.packets:
+            yield f"stream {stream.index} had {old.packets} packets, has {new.packets}"
+        elif old.content != new.content:
+            yield f"the packets of stream {stream.index} differ"
+        elif old.times != new.times:
+            yield f"the packets of stream {stream.index} stand at other times"
+        elif old.packets and stream.kind != "data" and "attached_pic" not in stream.dispositions:
+            tolerance = OPUS_SHIFT_SEC if stream.codec == "opus" else 0.0
+            moved.append((stream.index, new.first_sec - old.first_sec, tolerance))
+    for (first, one, more), (second, other, more_too) in pairwise(moved):
+        if abs(one - other) > SHIFT_TOLERANCE_SEC + max(more, more_too):
+            yield f"stream {second} moved by {other - one:+.3f} s against stream {first}"
 
 
 def lost(before: Probe, plan: Plan) -> Iterator[str]:
@@ -151,7 +163,6 @@ def _streams(before: Probe, after: Probe, plan: Plan, settings: StereoSettings) 
     for old, new in kept:
         yield from (_foreign_stream(old, new) if plan.foreign else _stream(old, new, plan))
         yield from _dispositions(old, new, plan, settings, before.streams)
-    yield from _shifts(kept)
 
 
 def _foreign_stream(old: Stream, new: Stream) -> Iterator[str]:
@@ -166,8 +177,6 @@ def _stream(old: Stream, new: Stream, plan: Plan) -> Iterator[str]:
             yield f"stream {old.index}: {key} was {old.raw.get(key)}, is {new.raw.get(key)}"
     if old.kind == "attachment" and old.raw.get("extradata_hash") != new.raw.get("extradata_hash"):
         yield f"attachment {old.index} differs"
-    if old.duration_sec and new.duration_sec and abs(old.duration_sec - new.duration_sec) > LENGTH_TOLERANCE_SEC:
-        yield f"stream {old.index}: it was {old.duration_sec} s long, is {new.duration_sec}"
     without = {"creation_time"} if plan.muxer == "matroska" else set()
     if old.index in plan.anew:
         without = {"handler_name"}  # "TimeCodeHandler", or the name of its picture's: the muxer's own word
@@ -185,18 +194,6 @@ def _dispositions(
     if plan.muxer != "matroska" and nobody and new.dispositions == wanted | {"default"}:
         return  # MP4 has no such mark: "default" is "enabled", and its muxer enables one track of each kind
     yield f"stream {old.index}: its dispositions were {sorted(wanted)}, are {sorted(new.dispositions)}"
-
-
-def _shifts(kept: Sequence[tuple[Stream, Stream]]) -> Iterator[str]:
-    """Compare when the streams begin: all may move, but alike."""
-    shifts = []
-    for old, new in kept:
-        was, now = old.raw.get("start_time"), new.raw.get("start_time")
-        if old.kind in {"video", "audio"} and "attached_pic" not in old.dispositions and was and now:
-            shifts.append((old.index, float(now) - float(was), OPUS_SHIFT_SEC if old.codec == "opus" else 0.0))
-    for (first, moved, more), (second, moved_too, more_too) in pairwise(shifts):
-        if abs(moved - moved_too) > SHIFT_TOLERANCE_SEC + max(more, more_too):
-            yield f"stream {second} moved by {moved_too - moved:+.3f} s against stream {first}"
 
 
 def _tags(

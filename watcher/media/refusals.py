@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from watcher.media.ffmpeg import Finished
 
 _CANNOT_HOLD: Final = re.compile(
-    r"not currently supported in container|Could not find tag for codec|only supported in|are supported for",
+    r"not currently supported in container|Could not find tag for codec|only supported in|are supported for|dimensions not set",
     re.IGNORECASE,
 )
 _ERRNO: Final = {

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from watcher.media import encoder, ffmpeg, layout, loudness
+from watcher.media.passed import Account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def command(
     sound: str,
     covers: Sequence[bytes] = (),
 ) -> list[Argument]:
-    """Make the result at `temp`, and in the same pass write the hashes of the film's kept streams to standard output.
+    """Make the result at `temp`, and in the same pass tell of each packet of the film's kept streams on standard output.
 
     `sound` is the filter that makes the new track of its source; `covers` are the files of `plan.covers`, in that order.
     """
@@ -80,7 +81,7 @@ def command(
         for key, value in streams[number].tags.items():
             words += [f"-metadata:s:{plan.output(number)}", f"{key}={value}"]
     words += [*_muxer_options(probe, plan), "-f", plan.muxer, ffmpeg.source(temp)]
-    return [*words, *_hashes([streams[number] for number, _ in hashed(probe, plan)], probe, plan)]
+    return [*words, *_packets([streams[number] for number, _ in hashed(probe, plan)], probe, plan)]
 
 
 def dispositions(stream: Stream, settings: StereoSettings) -> frozenset[str]:
@@ -95,12 +96,25 @@ def hashed(probe: Probe, plan: Plan) -> tuple[tuple[int, int], ...]:
     return tuple(place for place in plan.places() if kinds[place[0]] != "attachment")
 
 
+def account_of(probe: Probe, plan: Plan) -> Account:
+    """Give the account to be held of a pass, over the film or the result: its streams are those of `hashed`."""
+    streams = {s.index: s for s in probe.streams}
+    kept = list(enumerate(streams[number] for number, _ in hashed(probe, plan)))
+    return Account(
+        plan.muxer,
+        len(kept),
+        foreign=plan.foreign,
+        untimed=[at for at, stream in kept if "attached_pic" in stream.dispositions],
+        lasting=[at for at, stream in kept if stream.kind == "subtitle" and not plan.foreign],
+    )
+
+
 def read_back_command(tools: Tools, file: bytes, probe: Probe, plan: Plan, result: Probe) -> list[Argument]:
-    """Hash the kept streams of a result, and decode its new track, measuring it."""
+    """Tell of each packet of a result's kept streams, and decode its new track, measuring it."""
     streams = plan.in_result(result)
     return [
         *(tools.ffmpeg, *loudness.MEASURING, *ffmpeg.PROGRESS, *ffmpeg.SAFE, "-i", ffmpeg.source(file)),
-        *_hashes([streams[place] for _, place in hashed(probe, plan)], result, plan),
+        *_packets([streams[place] for _, place in hashed(probe, plan)], result, plan),
         *("-map", f"0:{streams[plan.made_at].index}", "-af", loudness.MEASURE, "-f", "null", "-"),
     ]
 
@@ -114,14 +128,14 @@ def end_command(tools: Tools, film: bytes, number: int, from_sec: float) -> list
     ]
 
 
-def _hashes(streams: Sequence[Stream], probe: Probe, plan: Plan) -> list[Argument]:
-    """Hash packets as they are; where the container changes, in the one form that is the same in both."""
+def _packets(streams: Sequence[Stream], probe: Probe, plan: Plan) -> list[Argument]:
+    """Tell of packets as they are; where the container changes, in the one form that is the same in both."""
     words: list[Argument] = [word for stream in streams for word in ("-map", f"0:{stream.index}")]
     words += ["-c", "copy"]
     for at, stream in enumerate(streams):
         if plan.foreign and (form := _form(stream, probe)):
             words += [f"-bsf:{at}", form]
-    return [*words, "-f", "streamhash", "-hash", HASH, "pipe:1"]
+    return [*words, "-f", "framehash", "-hash", HASH, "-flush_packets", "0", "pipe:1"]  # not a write a packet
 
 
 def _form(stream: Stream, probe: Probe) -> str:

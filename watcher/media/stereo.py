@@ -1,9 +1,9 @@
 """Making a stereo track, and proving the result, in two passes over the film.
 
     0 ffmpeg   a minute of the film, or all of it: how loud would the mix be?
-    1 ffmpeg   film -> result, and the hashes of the film's packets on the way
+    1 ffmpeg   film -> result, and what passes by of the film's packets on the way
     2 ffprobe  what the result says it holds
-    3 ffmpeg   the hashes of the result's packets, and its new track decoded and measured
+    3 ffmpeg   the same of the result's packets, and its new track decoded and measured
 
 Where 3 finds the new track's peaks too high, 1 to 3 are done again with a lower limit.
 
@@ -13,21 +13,21 @@ How the result is put together stands in `remux`, what is compared in `proof`.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, ProbeFailed
-from watcher.media import downmix, ffmpeg, layout, loudness, probe, proof, refusals, remux
+from watcher.media import downmix, ffmpeg, layout, loudness, probe, proof, refusals, remux, scratch, structure
+from watcher.media.containers import matroska
 from watcher.media.downmix import StereoSettings
 from watcher.media.layout import Plan, plan
 from watcher.media.proof import Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from watcher.media.ffmpeg import Argument, Finished, Progress, Tools
+    from watcher.media.passed import Account, Passed
     from watcher.media.probe import Probe
     from watcher.rules.audio import Decision, Stream
 
@@ -39,7 +39,6 @@ LISTENING_SHARE: Final = 0.1
 """Of the whole work, where all of the film is listened to first."""
 TRIES: Final = 3
 """A coder may overshoot the limiter by as much as 6 dB, with noise. The second try is lower by what the first was over."""
-_HASH: Final = re.compile(rb"^(\d+),[a-z],murmur3=([0-9a-f]{32})\s*$", re.MULTILINE)
 _COVERS_LIMIT_SEC: Final = 120.0
 _LAST_SEC: Final = 30
 _PEAK_MARGIN_DB: Final = 0.5
@@ -75,34 +74,8 @@ async def make(
     work = _Making(
         tools, source, target_temp, probe, layout.plan(probe, decision, source, settings), settings, on_progress
     )
-    with _removed_on_failure(target_temp):
+    with scratch.removed_on_failure(target_temp):
         return await work.run()
-
-
-@contextlib.contextmanager
-def _removed_on_failure(temp: bytes) -> Iterator[None]:
-    """Claim the name, readable by nobody else until it has the film's own mode; leave nothing behind on failure."""
-    try:
-        os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise refusals.of_os_error(error, "no file can be made beside the film") from error
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temp)
-        raise
-
-
-@contextlib.contextmanager
-def _memory_files(count: int) -> Iterator[list[bytes]]:
-    """Give files for a child to write and read, which no kill can leave behind: they live in our memory."""
-    descriptors = [os.memfd_create("cover") for _ in range(count)]
-    try:
-        yield [b"/proc/%d/fd/%d" % (os.getpid(), descriptor) for descriptor in descriptors]
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
 
 
 class _Making:
@@ -137,36 +110,48 @@ class _Making:
 
     async def run(self) -> Proof:
         """Make, describe, read back; each step raises when it finds something wrong."""
+        hidden = await self._hidden()
         gain, ceiling = await self._listen(), downmix.CEILING_DB
         for _ in range(TRIES):
             sound = downmix.downmix(self._source, self._settings, gain_db=gain, ceiling_db=ceiling)
-            old_hashes = await self._make(sound)
+            film = await self._make(sound)
             after = await self._describe()
             proof.require_track(after, self._plan, self._settings)
-            new_hashes, meter = await self._read_back(after)
+            result, meter = await self._read_back(after)
             over = meter.true_peak_db - loudness.TRUE_PEAK_LIMIT_DB
             if over <= 0:
                 break
             ceiling -= over + _PEAK_MARGIN_DB
         else:
             raise ConversionFailed("clipped", f"its peaks stay {over:.1f} dB too high, however low the limit")
-        proof.require_equal(self._before, after, self._plan, self._settings, (old_hashes, new_hashes))
+        proof.require_equal(self._before, after, self._plan, self._settings, (film, result))
         made = {**await self._require_sound(meter, after), "filter": sound, "gain_db": gain}
         places = remux.hashed(self._before, self._plan)
         codecs = {s.index: s.codec for s in self._before.streams}
         return Proof(
             streams=tuple(
-                {"film": old, "result": new, "codec": codecs[old], remux.HASH: digest}
-                for (old, new), digest in zip(places, new_hashes, strict=True)
+                {"film": old, "result": new, "codec": codecs[old], "packets": found.packets, "content": found.content}
+                for (old, new), found in zip(places, result, strict=True)
             ),
             made=made,
             chapters=len(after.chapters),
             attachments=len(self._plan.places()) - len(places),
             left_out=self._plan.left_out,
-            lost=tuple(proof.lost(self._before, self._plan)),
+            lost=(*proof.lost(self._before, self._plan), *hidden),
             tool_version=self._tools.version,
             cpu_sec=round(self._cpu_sec, 3),
         )
+
+    async def _hidden(self) -> tuple[str, ...]:
+        """Name what the film holds and FFmpeg does not show; refuses to lose it where that is not allowed."""
+        if self._plan.sidecar or self._plan.muxer != "matroska" or self._plan.foreign:
+            return ()
+        hidden = await asyncio.to_thread(matroska.not_shown, self._film)
+        if hidden and not self._settings.allow_data_loss:
+            raise ConversionFailed(
+                "unsupported_streams", f"FFmpeg could not keep {'; '.join(hidden)}; the film stays as it is"
+            )
+        return hidden
 
     async def _listen(self) -> float:
         """Give by how many decibels the mix is to be louder."""
@@ -185,9 +170,9 @@ class _Making:
             return 0.0  # sound that changes its form half-way cannot be joined; it can be converted
         return loudness.gain_db(meter, self._settings)
 
-    async def _make(self, sound: str) -> list[str]:
+    async def _make(self, sound: str) -> list[Passed]:
         taken_out = self._plan.covers if self._plan.attaches_covers else ()
-        with _memory_files(len(taken_out)) as files:
+        with scratch.memory_files(len(taken_out)) as files:
             covers = list(zip(taken_out, files, strict=True))
             if covers:
                 argv = remux.cover_command(self._tools, self._film, covers)
@@ -195,20 +180,24 @@ class _Making:
             argv = remux.command(
                 self._tools, self._film, self._temp, self._before, self._plan, self._settings, sound, files
             )
-            finished = await self._run(argv, "making the track", share=(self._begins_at, MAKING_SHARE))
-        return _hashes(finished)
+            account = remux.account_of(self._before, self._plan)
+            await self._run(argv, "making the track", share=(self._begins_at, MAKING_SHARE), account=account)
+        return account.passed()
 
     async def _describe(self) -> Probe:
+        found = await asyncio.to_thread(structure.walk, self._temp)
+        if found.status != "whole":
+            raise ConversionFailed("proof_failed", f"the result is not whole: {', '.join(found.reasons)}")
         try:
             return await probe.probe(self._tools, self._temp)
         except ProbeFailed as error:
             raise ConversionFailed("proof_failed", f"the result cannot be read: {error}") from error
 
-    async def _read_back(self, after: Probe) -> tuple[list[str], loudness.Meter]:
+    async def _read_back(self, after: Probe) -> tuple[list[Passed], loudness.Meter]:
         argv = remux.read_back_command(self._tools, self._temp, self._before, self._plan, after)
-        meter = loudness.Meter()
-        finished = await self._run(argv, "reading the result back", share=(MAKING_SHARE, 1.0), meter=meter)
-        return _hashes(finished), meter
+        meter, account = loudness.Meter(), remux.account_of(self._before, self._plan)
+        await self._run(argv, "reading the result back", share=(MAKING_SHARE, 1.0), meter=meter, account=account)
+        return account.passed(), meter
 
     async def _require_sound(self, meter: loudness.Meter, after: Probe) -> dict[str, object]:
         """Compare the new track's length with that of the track it was made from; silent it may only be if that is."""
@@ -274,6 +263,7 @@ class _Making:
         share: tuple[float, float] | None = None,
         limit: float | None = None,
         meter: loudness.Meter | None = None,
+        account: Account | None = None,
     ) -> Finished:
         finished = await ffmpeg.run(
             argv,
@@ -281,6 +271,7 @@ class _Making:
             stall_limit_sec=self._stall if share else None,
             on_progress=self._report(share) if share else None,
             ignore_line=lambda line: (meter is not None and meter.take(line)) or "[info]" in line,
+            take_line=account.take if account else None,
         )
         self._cpu_sec += finished.cpu_sec
         refusals.require_success(finished, what)
@@ -297,10 +288,6 @@ class _Making:
             tell(self._told)
 
         return report
-
-
-def _hashes(finished: Finished) -> list[str]:
-    return [digest.decode() for _, digest in sorted(_HASH.findall(finished.stdout), key=lambda found: int(found[0]))]
 
 
 def _near(seconds: float, end: float) -> bool:

@@ -54,21 +54,21 @@ class _Segment:
 
 def walk(reader: Reader) -> Structure:
     """Read the head, follow the clusters to the end."""
-    head = _element(reader, 0)
+    head = element_at(reader, 0)
     if head is None or head.end is None:
         return bad(reader, "matroska", 0, "EBML header")
     doctype = next(
         (
             data
-            for ident, data in _inside(reader.at(head.content, min(head.end - head.content, 4096)))
+            for ident, data in inside(reader.at(head.content, min(head.end - head.content, 4096)))
             if ident == 0x4282
         ),
         b"",
     )
     container = "webm" if doctype.startswith(b"webm") else "matroska"
-    top = _element(reader, head.end)
+    top = element_at(reader, head.end)
     while top is not None and top.ident in {VOID, CRC} and top.end is not None:
-        top = _element(reader, top.end)
+        top = element_at(reader, top.end)
     if top is None or top.ident != _SEGMENT:
         at = top.start if top else head.end
         if at >= reader.size:
@@ -99,7 +99,7 @@ def _follow(reader: Reader, container: str, segment: _Segment, offset: int, limi
     """Go from element to element up to `limit`; give the trouble that stops us, if any."""
     steps = 0
     while offset < limit:
-        element = _element(reader, offset)
+        element = element_at(reader, offset)
         if element is None or element.ident not in TOP:
             return bad(reader, container, offset, "element of a film")
         end = element.end if element.end is not None else _unknown_end(reader, element, limit)
@@ -123,7 +123,7 @@ def _jump(reader: Reader, container: str, segment: _Segment, offset: int) -> tup
     """Look at some of the clusters that the index names; give the byte of the last of them to go on from."""
     places = sorted({place for place in _cue_places(reader, segment) if offset < place < reader.size})
     for place in places[:: max(1, len(places) // _SAMPLES)] + places[-1:]:
-        element = _element(reader, place)
+        element = element_at(reader, place)
         if element is None or element.ident != CLUSTER:
             return bad(reader, container, place, "cluster, though the index names one"), offset
     if not places:
@@ -141,26 +141,26 @@ def _note(reader: Reader, segment: _Segment, element: Element) -> None:
     elif element.ident == _CUES:
         segment.cues_at = element.start
     elif element.ident == _SEEK_HEAD:
-        for _, seek in _inside(reader.at(element.content, min(element.end - element.content, 1 << 16))):
-            entry = dict(_inside(seek))
+        for _, seek in inside(reader.at(element.content, min(element.end - element.content, 1 << 16))):
+            entry = dict(inside(seek))
             if entry.get(0x53AB) == _CUES.to_bytes(4, "big"):
                 segment.cues_at = segment.start + int.from_bytes(entry.get(0x53AC, b""), "big")
 
 
 def _cue_places(reader: Reader, segment: _Segment) -> Iterator[int]:
-    cues = _element(reader, segment.cues_at) if segment.cues_at is not None else None
+    cues = element_at(reader, segment.cues_at) if segment.cues_at is not None else None
     if cues is None or cues.ident != _CUES or cues.end is None:
         return
-    for _, point in _inside(reader.at(cues.content, min(cues.end - cues.content, _INDEX_BYTES))):
-        for ident, track in _inside(point):
+    for _, point in inside(reader.at(cues.content, min(cues.end - cues.content, _INDEX_BYTES))):
+        for ident, track in inside(point):
             if ident == 0xB7:
-                place = dict(_inside(track)).get(0xF1)
+                place = dict(inside(track)).get(0xF1)
                 if place:
                     yield segment.start + int.from_bytes(place, "big")
 
 
 def _duration(info: bytes) -> float | None:
-    values = dict(_inside(info))
+    values = dict(inside(info))
     scale = int.from_bytes(values.get(0x2AD7B1, b""), "big") or 1_000_000
     raw = values.get(0x4489, b"")
     if len(raw) not in {4, 8}:
@@ -170,7 +170,8 @@ def _duration(info: bytes) -> float | None:
     return seconds if 0 < seconds < 1e8 else None
 
 
-def _element(reader: Reader, offset: int) -> Element | None:
+def element_at(reader: Reader, offset: int) -> Element | None:
+    """Read the head of an element; None when none stands there."""
     return parse(reader.at(offset, 12), offset)
 
 
@@ -196,14 +197,14 @@ def _unknown_end(reader: Reader, element: Element, limit: int) -> int:
     """Find where an element of unknown size ends: where one of its parent's begins, or nothing reasonable does."""
     offset = element.content
     while offset < limit:
-        child = _element(reader, offset)
+        child = element_at(reader, offset)
         if child is None or child.ident in TOP - {VOID, CRC} or child.end is None:
             return offset
         offset = child.end
     return offset
 
 
-def _inside(data: bytes) -> Iterator[tuple[int, bytes]]:
+def inside(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Give the children in a piece of memory as (identity, content); stops where it makes no sense."""
     offset = 0
     while offset < len(data):
