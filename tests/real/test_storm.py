@@ -20,6 +20,7 @@ from watcher.store.models import FileEntry
 from watcher.store.store import StateStore, add_request
 
 STEPS = 50
+ENDINGS = (".mkv", ".mp4", ".ts")
 SETTLED = {I.COMPLETE, I.QUARANTINED}
 
 
@@ -46,11 +47,11 @@ class Storm:
             self.service.rest(self.dice.choice((0.02, 0.1, 0.3)))
 
     def name(self):
-        stem, ending = f"f{self.dice.randrange(10)}", self.dice.choice((".mkv", ".mkv", ".mp4", ".stereo.mkv"))
+        stem, ending = f"f{self.dice.randrange(10)}", self.dice.choice((".mkv", ".mp4", ".ts", ".stereo.mkv"))
         return self.films / self.dice.choice(("", "x", "y")) / (stem + ending)
 
     def any(self):
-        there = sorted(self.films.rglob("f*.m*"))
+        there = sorted(path for path in self.films.rglob("f*") if path.suffix in ENDINGS)
         if not there:
             raise FileNotFoundError
         return self.dice.choice(there)
@@ -111,14 +112,17 @@ class Storm:
 def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     made = [film(folder / f"{kind}.mkv", **kinds[kind]) for kind in ("english_stereo", "english_51", "german")]
+    broadcast = film(folder / "english_51.ts", **kinds["english_51"])
     cut = folder / "cut.mkv"
     cut.write_bytes(made[1].read_bytes()[:20_000])
-    return [*made, made[1], cut]
+    return [*made, broadcast, cut]
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "audio", [{"keep_original": True}, {"output": "sidecar"}], ids=["in the film, originals kept", "sidecars"]
+    "audio",
+    [{"keep_original": True, "remux": True}, {"output": "sidecar"}],
+    ids=["in the film, originals kept", "sidecars"],
 )
 def test_after_a_storm_every_row_is_right_every_film_whole_and_nothing_left_over(tmp_path, sources, audio):
     """Another storm each time STORM_SEED says so."""
@@ -165,7 +169,7 @@ def journal_lines(service):
 
 def rows_are_true(service, films):
     rows = {entry.path: entry for entry in entries(service)}
-    there = {os.fsencode(path): path.stat() for path in films.rglob("f*.m*") if path.suffix in (".mkv", ".mp4")}
+    there = {os.fsencode(path): path.stat() for path in films.rglob("f*") if path.suffix in ENDINGS}
     for path, stat in there.items():
         row = rows[path]
         assert row.missing_since_ms is None, path
