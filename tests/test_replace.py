@@ -267,6 +267,19 @@ def test_an_immutable_film_or_folder_is_named_before_any_work(folder, swap, lock
     assert names(folder) == [b"Film.mkv"]
 
 
+@root_only
+def test_an_immutable_film_may_get_its_sidecar_anew(folder):
+    """It is not touched."""
+    swap = make_swap(folder, "sidecar_again")
+    os.unlink(swap.temp)
+    if subprocess.run(["chattr", "+i", swap.film], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no immutable files here")
+    try:
+        replace.rehearse(swap, KEEP)
+    finally:
+        subprocess.run(["chattr", "-i", swap.film], check=True)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_rehearsal_leaves_no_trace(folder, form):
     """Neither a temporary file nor a kept name."""

@@ -99,7 +99,7 @@ def rehearse(swap: Swap, keeping: Keeping) -> None:
 
     Raises ConversionFailed: `permission`, `read_only`, `immutable`, `attributes_lost`, `no_links`.
     """
-    if swap.replaces is not None or swap.removes_film:
+    if swap.target == swap.film or swap.removes_film:
         locked = next((path for path in (swap.film, os.path.dirname(swap.film)) if attributes.is_immutable(path)), None)
         if locked is not None:
             raise ConversionFailed(

@@ -82,8 +82,8 @@ class Landing:
         """Clear up after a swap that did not come about; where the disk refuses, its attempt stands until it can be."""
         swap = swap_of(spec)
         try:
-            await asyncio.to_thread(self._temps.remove, spec.attempt_id, swap.temp)
             await asyncio.to_thread(replace.clear, swap, result)
+            await asyncio.to_thread(self._temps.remove, spec.attempt_id, swap.temp)
         except OSError as error:
             log.warning("not cleared up", path=spec.path, reason=error.strerror)
             self._adopt(spec.attempt_id)
