@@ -64,7 +64,7 @@ def test_a_signal_to_end_saves_and_leaves_at_once(operation, number, code):
     assert left.value.code == code
     state = stored(operation)
     assert (state.current_step, state.completed) == ("encode", False)
-    assert state.error_message == f"SystemExit: {code}"
+    assert state.error_message == number.name
 
 
 def test_without_a_terminal_the_first_ctrl_c_leaves_at_the_next_pause_point(operation):
@@ -209,6 +209,26 @@ async def test_a_coroutine_is_left_in_the_same_way(operation):
         os.kill(os.getpid(), signal.SIGTERM)
     assert left.value.code == 143
     assert stored(operation).current_step == "encode"
+
+
+def test_an_event_loop_ends_with_the_signals_exit_code(operation):
+    """What the loop makes of it on the way (a cancelled task) is not what is told. Afterwards Ctrl-C is Ctrl-C again."""
+
+    async def work():
+        with StateAwareOperation(operation) as manager:
+            manager.update_step("encode")
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+
+    before = handlers()
+    with pytest.raises(SystemExit) as left:
+        asyncio.run(work())
+    assert left.value.code == 143
+    assert (stored(operation).current_step, stored(operation).error_message) == ("encode", "SIGTERM")
+    assert handlers()[1:] == before[1:]
+    with pytest.raises(KeyboardInterrupt):  # asyncio's own handler, which it takes back only where it finds it
+        os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before[0])
 
 
 # --- wishes of a program

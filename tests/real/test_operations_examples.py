@@ -203,7 +203,7 @@ def test_the_second_ctrl_c_saves_and_leaves(slow, film):
     assert terminal.ended() == 130
     assert not Path(f"/proc/{encoder}").exists()
     (found,) = find_resumable_operations(film.parent)
-    assert (found["error_message"], found["held_by"]) == ("SystemExit: 130", None)
+    assert (found["error_message"], found["held_by"]) == ("SIGINT", None)
     resume = [sys.executable, "-m", "watcher", "operations", "resume", "--yes", film]
     subprocess.run(resume, check=True, timeout=120, stdin=subprocess.DEVNULL)
     assert film.with_name("output.mkv").exists()

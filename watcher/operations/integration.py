@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 from watcher.errors import OperationError, StateNotSaved
@@ -86,12 +87,20 @@ class StateAwareOperation:
             manager.cleanup_state()
 
     def _put_off(self, manager: UniversalStateManager, error: BaseException | None) -> None:
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         try:
-            manager.note_interruption(reason)
+            manager.note_interruption(_reason(error, manager.pauses.leaving))
         except OperationError as unsaved:
             log.error("not saved: %s", unsaved)  # noqa: TRY400  # the job's own exception is what goes on
             if error is not None:
                 error.add_note(str(unsaved))
         else:
             log.info("saved, to be resumed: %s", readable(manager.operation.input_path))
+
+
+def _reason(error: BaseException | None, leaving: int | None) -> str:
+    """Say what ended a block: the signal, whatever exception came of it on the way, or the job's own exception."""
+    name = type(error).__name__
+    if leaving is None or isinstance(error, Exception):
+        return f"{name}: {error}" if str(error) else name
+    names = {128 + number: number.name for number in signal.Signals}
+    return names.get(leaving, f"a wish to leave with exit code {leaving}")
