@@ -175,6 +175,21 @@ async def test_a_manager_opens_by_itself_and_closing_twice_or_while_it_monitors_
     await StateManager(config).close()
 
 
+async def test_closing_while_another_task_works_ends_that_work_first(config, films):
+    """As a signal handler does: the film that was being checked is as it was, and the next manager goes on."""
+    film(films / "long.mkv", seconds=30)
+    config = config.model_copy(update={"integrity_quick_mode": False})
+    manager = StateManager(config)
+    await manager.discover_directory(films)
+    working = asyncio.create_task(manager.process_pending())
+    while not manager.running():
+        await asyncio.sleep(0)
+    await manager.close()
+    assert all(result["status"] == "waiting" for result in await working)
+    async with StateManager(config) as later:
+        assert later.get_system_status()["due_files"] == 1
+
+
 async def test_a_reset_wants_to_be_confirmed_leaves_a_backup_and_the_films(manager, films):
     film(films / "film.mkv", **kinds["english_stereo"])
     await manager.discover_directory(films)

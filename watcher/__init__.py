@@ -4,7 +4,7 @@ The map, top to bottom; imports only go down:
 
     cli            words to calls
     testing/       films and a manager for tests of your own
-    service/       library (the public names); the running thing: manager (the loop), working and answers (what is asked
+    service/       library (the public names); the running thing: manager (the loop), lifecycle, working and answers (what is asked
                    of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions, landing
                    and temps, pairs, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify

@@ -13,11 +13,10 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from watcher.errors import StoreError
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
 from watcher.service import counting, landing, patience, upkeep, wishes
@@ -29,6 +28,7 @@ from watcher.service.engine import Engine
 from watcher.service.executor import LocalPool
 from watcher.service.intake import Intake
 from watcher.service.jobs import Cancelled, Checked, Failed, Made
+from watcher.service.lifecycle import Lifecycle
 from watcher.service.log import say_the_rest
 from watcher.service.notify import Notifier
 from watcher.service.recovery import Recovery
@@ -57,11 +57,11 @@ PROGRESS_EVERY_SEC = 5.0
 """How often the progress of running jobs is written down for `watcher status`."""
 
 
-class StateManager(Working, Answers):
+class StateManager(Lifecycle, Working, Answers):
     """The whole service on one database. An async context manager; the first call opens it where nobody did.
 
     Raises StoreError, ToolError or RootError from `open`, each a sentence for a person. What can be asked of it stands
-    in `answers` and `working`; here is how it is put together and turns.
+    in `answers` and `working`, how it opens and closes in `lifecycle`; here is how it is put together and turns.
 
     >>> from watcher.testing import create_temp_videos, create_test_manager
     >>> async def example():
@@ -81,22 +81,15 @@ class StateManager(Working, Answers):
         read: Callable[[], StateConfig] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__()
         self.config = config
         self._read = read
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._wake = asyncio.Event()
-        self._stop = asyncio.Event()
         self._outcomes: list[Outcome] = []
         self._landings: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._opened = False
-        self._opening = asyncio.Lock()
-        self._one_turn = asyncio.Lock()
-        self._one_caller = asyncio.Lock()
-        self._ending: asyncio.Task[None] | None = None
-        self._rests = asyncio.Event()
-        self._rests.set()
         self._last_turn = time.monotonic()
         self._observing = False
         self._watching = False
@@ -140,27 +133,7 @@ class StateManager(Working, Answers):
         """Run a call in the store's thread and give its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
 
-    async def ready(self) -> None:
-        """Open what is not open yet. Raises StoreError after `close`, and what `open` raises."""
-        async with self._opening:
-            if self._ending is not None:
-                raise StoreError("this manager was closed; make another")
-            if not self._opened:
-                await self.open()
-
-    async def close(self) -> None:
-        """Stop everything: jobs are cancelled, their processes gone, the database closed.
-
-        Safe to call twice, at the same time, and from a task that a signal handler made while another monitors.
-        """
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._close(), name="close")
-        await asyncio.shield(self._ending)
-
     async def _close(self) -> None:
-        self._stop.set()
-        self._wake.set()
-        await self._rests.wait()
         if not self._opened:
             self._thread.shutdown()
             self._notifier.close()
@@ -185,21 +158,6 @@ class StateManager(Working, Answers):
         await self._take_outcomes()
         await asyncio.gather(*self._landings, return_exceptions=True)
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self.ready()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def wake(self) -> None:
-        """Have a turn soon. Safe from any thread."""
-        self._loop.call_soon_threadsafe(self._wake.set)
-
     def reload(self) -> None:
         """Read the settings anew, soon. Safe from a signal handler."""
         self._reloading.asked = True
@@ -209,11 +167,6 @@ class StateManager(Working, Answers):
         self.config = config
         self._engine.configure(config)
         self._pool.resize(slots_of(config))
-
-    def stop(self) -> None:
-        """Have `start_monitoring` end. Safe from a signal handler and any thread."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self.wake()
 
     async def start_monitoring(self) -> None:
         """Watch the configured folders and work, until `stop`, `close` or cancellation. Raises RootError."""

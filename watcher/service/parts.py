@@ -40,6 +40,7 @@ class Parts:
         _last_turn: float
         _next_due: float
         _stop: asyncio.Event
+        _wake: asyncio.Event
         _one_caller: asyncio.Lock
 
         async def ready(self) -> None:
