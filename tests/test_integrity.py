@@ -204,6 +204,20 @@ async def test_a_stream_without_a_decoder_is_a_note(ours):
     assert "no decoder" in verdict.notes[0]
 
 
+@EACH
+async def test_flac_has_no_zeros_as_long_as_a_lost_piece(ours, put, tmp_path, mode):
+    """Its silence is a few bytes a second; the H.264 beside it, too, needs no decoder to tell."""
+    film = tmp_path / "film.mkv"
+    clips.ffmpeg(
+        *("-i", str(clips.path("mp4", 4)), "-f", "lavfi", "-i", "anoisesrc=r=48000:d=4", "-map", "0:v", "-map", "1:a"),
+        *("-c:v", "copy", "-c:a", "flac", "-write_crc32", "0", str(film)),
+    )
+    content = bytearray(film.read_bytes())
+    at = (len(content) // 2) & ~4095
+    content[at : at + (132 << 10)] = bytes(132 << 10)
+    assert (await verdict_of(ours, put(bytes(content), "lost.mkv"), mode)).reason is Reason.ZEROS
+
+
 async def test_silence_in_pcm_is_no_missing_film(ours, tmp_path):
     """A minute of digital silence is zeros by right, and so is its hole after a sparse copy."""
     film = tmp_path / "silence.mkv"

@@ -80,3 +80,13 @@ def test_a_scan_that_nobody_waits_for_ends(tmp_path):
     """Asked once a megabyte."""
     path = write(tmp_path / "film", {}, 64 << 20)
     assert sparse.scan(path, ((0, 64 << 20),), whole=True, should_stop=lambda: True).bytes_read == 0
+
+
+def test_zeros_that_a_sample_falls_into_are_followed_to_their_end(tmp_path):
+    """A window is 64 KiB, and FLAC needs 128 KiB of proof; where a run ends, the following ends."""
+    size, step = 300 << 20, 200 << 10
+    path = write(tmp_path / "film", dict.fromkeys(range(0, size, step), b"x"), size)
+    for first in (0, 4000):
+        found = sparse.scan(path, ((first, size),), whole=False)
+        assert 128 << 10 < found.longest < step
+        assert found.bytes_read < size // 2

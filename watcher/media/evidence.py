@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from watcher.media.ffmpeg import Finished
     from watcher.media.probe import Probe
 
-_SILENT_CODECS: Final = frozenset({"flac", "alac", "mpeg1video", "mpeg2video", "wavpack", "tta", "rawvideo"})
-"""Codecs that store silence or padding as zeros; every pcm_ codec does too."""
+_LOSSLESS_RUN_BYTES: Final = 128 << 10
+"""A block of lossless sound that was stored as it is, all silence: 4,608 samples of eight channels at 24 bits are 108 KB."""
+_SILENT_CODECS: Final = {
+    **dict.fromkeys(("flac", "alac", "wavpack", "tta"), _LOSSLESS_RUN_BYTES),
+    **dict.fromkeys(("mpeg1video", "mpeg2video", "rawvideo"), sparse.SILENT_RUN_BYTES),
+}
+"""Codecs that store silence or padding as zeros, and from which length on zeros are proof all the same; every pcm_ codec
+is one, too."""
 _DENSE_CODECS: Final = frozenset(
     [
         "h263",
@@ -70,7 +76,7 @@ class Evidence:
     @property
     def silent(self) -> bool:
         """Whether long runs of zeros are ordinary in a film of these codecs."""
-        return any(codec in _SILENT_CODECS or codec.startswith("pcm_") for codec in self.chosen.codecs)
+        return any(map(_silent_run_bytes, self.chosen.codecs))
 
     @property
     def dense(self) -> bool:
@@ -96,7 +102,7 @@ class Evidence:
     def zero_run_bytes(self) -> int:
         """From which length on a run of zeros is proof that something is missing."""
         if self.silent:
-            return sparse.SILENT_RUN_BYTES
+            return max(map(_silent_run_bytes, self.chosen.codecs))
         return sparse.SUSPECT_PAGE_BYTES if self.dense else sparse.ZERO_RUN_BYTES
 
     @property
@@ -174,6 +180,10 @@ class Evidence:
             cpu_sec=round(self.cpu_sec, 3),
             bytes_read=self.bytes_read,
         )
+
+
+def _silent_run_bytes(codec: str) -> int:
+    return sparse.SILENT_RUN_BYTES if codec.startswith("pcm_") else _SILENT_CODECS.get(codec, 0)
 
 
 def reckoned(verdict: Verdict, size: int) -> Verdict:

@@ -194,7 +194,7 @@ class _Check:
             + ("its picture is too large" if stream.codec in self._tools.codecs else "no decoder for it")
             for stream in self.known.chosen.unverified
         ]
-        return unwritten.judge_holes(self.known, 1) if not self.known.silent else None
+        return unwritten.judge_holes(self.known, self.known.zero_run_bytes if self.known.silent else 1)
 
     async def _unreadable(self, reason: Reason, evidence: str) -> Verdict:
         """Say why ffprobe found nothing; a large run of zeros explains it better than any guess."""

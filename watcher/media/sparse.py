@@ -20,7 +20,7 @@ Range = tuple[int, int]
 ZERO_RUN_BYTES: Final = 16 << 10
 """No intact film of 236 was seen with a longer run of zeros in compressed payload."""
 SILENT_RUN_BYTES: Final = 1 << 20
-"""The same for codecs that store silence or padding as zeros: PCM, FLAC, ALAC, MPEG-2."""
+"""The same for codecs that store silence or padding as zeros: PCM, MPEG-2."""
 SUSPECT_PAGE_BYTES: Final = 4096
 """A page of zeros is what a lost write leaves. Whether it proves that, the film's codecs decide; it always asks for a
 closer look."""
@@ -107,6 +107,8 @@ def scan(
         scanner = _Scanner(descriptor, look, should_stop)
         for start, end in payload if whole else _sampled(payload):
             scanner.take(start, end)
+            if not whole:
+                scanner.follow(end, payload[-1][1])
         return Zeros(scanner.longest, scanner.at if scanner.longest else None, tuple(scanner.runs), scanner.bytes_read)
     finally:
         os.close(descriptor)
@@ -137,13 +139,25 @@ class _Scanner:
         self._should_stop = should_stop
         self.longest = 0
         self.at = 0
+        self._run = 0
         self.runs: list[Range] = []
         self.bytes_read = 0
 
     def take(self, start: int, end: int) -> None:
         """Scan one range, chunk by chunk; a run goes on from chunk to chunk but not from range to range."""
-        offset, run = start, 0
-        first_page = -(-start // SUSPECT_PAGE_BYTES) * SUSPECT_PAGE_BYTES
+        self._run = 0
+        self._read(start, end)
+
+    def follow(self, offset: int, end: int) -> None:
+        """Go on from a sample that ends in zeros, until they end or are so many that they prove something anyway."""
+        begun = offset - self._run + SUSPECT_PAGE_BYTES  # whatever begins later is another run
+        while self._run and offset - self._run < begun and self.longest < SILENT_RUN_BYTES and offset < end:
+            until = min(end, (offset // SUSPECT_PAGE_BYTES) * SUSPECT_PAGE_BYTES + _WINDOW_BYTES)
+            self._read(offset, until)
+            offset = until
+
+    def _read(self, offset: int, end: int) -> None:
+        first_page = -(-offset // SUSPECT_PAGE_BYTES) * SUSPECT_PAGE_BYTES
         while offset < end and not self._should_stop():
             until = first_page if offset < first_page else offset + _CHUNK_BYTES
             chunk = os.pread(self._descriptor, min(until, end) - offset, offset)
@@ -153,7 +167,7 @@ class _Scanner:
             if self._look is not None:
                 self._look(offset, chunk)
             if offset >= first_page:
-                run = self._pages(chunk, offset, run)
+                self._run = self._pages(chunk, offset, self._run)
             offset += len(chunk)
 
     def _pages(self, chunk: bytes, offset: int, run: int) -> int:
