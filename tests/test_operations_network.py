@@ -100,8 +100,8 @@ def test_a_mount_that_went_away_is_told_from_a_folder_that_is_missing(tmp_path):
         drive.require()
 
 
-def test_a_state_is_not_written_below_a_mount_point_without_its_mount(tmp_path):
-    """The state waits for the drive, and a leave ends the waiting; the folder beneath stays empty."""
+def test_a_state_is_not_looked_for_or_written_below_a_mount_point_without_its_mount(tmp_path):
+    """It waits for the drive, and a leave ends the waiting; nor is it taken for missing, or removed."""
     pauses = PauseManager()
     with small_disk(tmp_path / "nas", 100) as disk:
         manager = UniversalStateManager(TranscodeOperation("vbr", disk / "a.mkv"), pauses=pauses)
@@ -110,6 +110,10 @@ def test_a_state_is_not_written_below_a_mount_point_without_its_mount(tmp_path):
     pauses.leave()
     with pytest.raises(StateNotSaved, match="not mounted; the one saved before it stands"):
         manager.update_step("mux")
+    with pytest.raises(OSError, match="not mounted"):
+        manager.load_state()
+    with pytest.raises(StateNotSaved, match="cannot be removed: its file system is not mounted"):
+        manager.cleanup_state()
     assert os.listdir(tmp_path / "nas") == []
 
 

@@ -73,7 +73,7 @@ class Record:
             path = self._retry(self._find) if self._hold is None else self.path
             if path is not None:
                 self._retry(lambda: self._settle((path,)))
-                self._retry(lambda: places.remove(path))
+                self._retry(lambda: self._remove(path))
         finally:
             self.release()
         places.remove_folder_if_empty(self.path)
@@ -91,9 +91,13 @@ class Record:
     def _retry(self, work: Callable[[], Result]) -> Result:
         return self._drive.retry(work, self._cancelled)
 
+    def _remove(self, path: bytes) -> None:
+        self._drive.require()
+        places.remove(path)
+
     def _write(self, content: bytes, version: int) -> None:
         self._drive.require()
-        hold = self._settle(self._candidates())
+        hold = self._hold or self._settle(self._candidates())
         with hold.writing:
             if version > self.newest:
                 places.write(self.path, content)
@@ -133,6 +137,7 @@ class Record:
         return found is not None and not self._is_mine(found)
 
     def _find(self) -> bytes | None:
+        self._drive.require()  # what is missing with its whole mount is not missing
         older = () if self._fixed is not None else (places.older_path(self._operation),)
         return next((path for path in (*self._candidates(), *older) if self._read_own(path) is not None), None)
 
