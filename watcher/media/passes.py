@@ -77,7 +77,7 @@ class Passes:
             self.path,
             self.known.chosen,
             self.known.structure.container,
-            threads=self.threads,
+            threads=1 if window else self.threads,  # a second of film is over before a second thread helps
             time_limit_sec=self.left_sec(),
             stall_limit_sec=decode.STALL_SEC + (self.known.size / decode.SEEK_BYTES_PER_SEC if window else 0),
             window=window,
