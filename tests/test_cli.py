@@ -170,6 +170,17 @@ def test_why_tells_which_track_was_chosen_and_what_was_measured_of_the_new_one(c
     assert answer["proof"]["made"] == made
 
 
+def test_why_says_how_much_of_a_film_was_compared_and_what_of_it_is_gone(call, library):
+    """Every packet and its time; what the owner allowed to be lost is named."""
+    stream = {"film": 0, "result": 0, "codec": "h264", "packets": 250, "content": "0" * 32}
+    proof = {"streams": [stream], "chapters": 2, "attachments": 1, "lost": ["stream 2 (data mebx)", "2 editions"]}
+    library.store.put_finding(library.entry("good.mkv").id, proof=proof)
+    out = " ".join(call("why", library.path("good.mkv"))[1].split())
+    assert "1 stream bit for bit and at the same times as before, 2 chapters, 1 attachment" in out
+    assert "gone: stream 2 (data mebx), 2 editions" in out
+    assert json.loads(call("why", library.path("good.mkv"), "--json")[1])["proof"] == proof
+
+
 def test_why_says_until_when_a_file_waits(call, library):
     """Of a file that settles: what for, and the local time."""
     assert "waits for   newly found: it must be quiet first, until 20" in call("why", library.path("new.mkv"))[1]

@@ -10,7 +10,7 @@ The map, top to bottom; imports only go down:
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
-                   layout, remux, downmix, loudness, encoder), proof,
+                   layout, remux, downmix, loudness, encoder, scratch), proof (with passed),
                    replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store, reports
     watch/         the file system: roots, observers, scan, writers

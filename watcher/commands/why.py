@@ -213,13 +213,17 @@ def _proof(proof: dict[str, Any] | None) -> str:
     """Say what was compared before the film was replaced, and what was measured of the new track."""
     if not proof or "streams" not in proof:
         return ""
-    kept = f"{_number(proof['streams'], 'stream')} bit for bit as before"
+    kept = f"{_number(proof['streams'], 'stream')} bit for bit"
+    kept += (
+        " and at the same times as before" if any("packets" in entry for entry in proof["streams"]) else " as before"
+    )
     counted = [_number(proof.get(key), key[:-1]) for key in ("chapters", "attachments") if proof.get(key)]
     made = proof.get("made") or {}
     measured = [made["codec"]] if made.get("codec") else []
     measured += [f"{made[key]:.1f} {unit}" for key, unit in _MEASURED if made.get(key) is not None]
     new = f"; new: stream {made['stream']} from {made['from']}" if {"stream", "from"} <= made.keys() else ""
-    return ", ".join([kept, *counted]) + new + (f" ({', '.join(measured)})" if new and measured else "")
+    gone = f"; gone: {', '.join(map(str, proof['lost']))}" if proof.get("lost") else ""
+    return ", ".join([kept, *counted]) + new + (f" ({', '.join(measured)})" if new and measured else "") + gone
 
 
 def _number(things: Any, word: str) -> str:
