@@ -146,7 +146,7 @@ async def gain_of(ours, film, source, duration):
 async def test_a_minute_of_a_long_film_tells_what_all_of_it_would(ours, tmp_path):
     """Spread over the film; speech comes and goes in this one."""
     film = tmp_path / "film.mka"
-    voice = "0.3*sin(2*PI*700*t)*lt(mod(t\\,50)\\,30)"
+    voice = "0.3*sin(2*PI*700*t)*lt(mod(t\\,37)\\,20)"
     noise = "0.02*(random(1)*2-1)"
     films.run_ffmpeg(
         *("-f", "lavfi", "-i", f"aevalsrc={noise}|{noise}|{voice}|0|{noise}|{noise}:s=16000:c=5.1:d=200"),

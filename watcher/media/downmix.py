@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from watcher.rules.audio import Stream
 
 CEILING_DB: Final = -4.0
-"""Where the limiter holds the samples. What a coder makes of them goes higher: one dB with films, six with noise."""
+"""Where the limiter holds the samples, in dBFS. What a coder makes of them peaks higher: by up to one dB in films that
+were driven 15 dB into the limiter, by six in noise."""
 
 PREPARED: Final = "aresample=async=1:first_pts=0,aformat=sample_fmts=fltp"
 """What goes before: sound that begins late or has gaps is filled up, and nothing is clipped between the filters."""

@@ -24,10 +24,11 @@ TRUE_PEAK_LIMIT_DB: Final = -1.0
 """EBU R 128's, in dBTP. Above it loudspeakers may clip what no sample shows."""
 MEASURING: Final = ("-nostdin", "-hide_banner", "-v", "repeat+level+info", "-nostats")
 """ffmpeg's global options where a filter reports what it measured: it does so at the level of information."""
-WINDOWS: Final = 6
-WINDOW_SEC: Final = 10.0
+WINDOWS: Final = 4
+WINDOW_SEC: Final = 15.0
 """What "keep" listens to of a long film: a minute, spread over all of it. Only the difference between two mixes of
-one sound is looked for, at most half of the boost either way, and a minute has told it within half a decibel."""
+one sound is looked for, at most half of the boost either way, and a minute has told it within half a decibel. Opening the film for each window
+costs more than listening to it."""
 _GAIN_LIMIT_DB: Final = 20.0
 """What is quieter than that is no film's sound, and would become noise."""
 _NOTHING_LUFS: Final = -70.0
@@ -109,7 +110,9 @@ def listen_command(
         return None
     starts = _starts(duration_sec) if settings.loudness == "keep" else ()
     words: list[Argument] = [tools.ffmpeg, *MEASURING, *ffmpeg.PROGRESS]
-    windows: list[tuple[str, ...]] = [("-ss", f"{start:.3f}", "-t", str(WINDOW_SEC)) for start in starts]
+    windows: list[tuple[str, ...]] = [
+        ("-fpsprobesize", "0", "-ss", f"{start:.3f}", "-t", str(WINDOW_SEC)) for start in starts
+    ]
     for window in windows or [()]:
         words += [*ffmpeg.SAFE, "-threads", str(settings.threads), *window, "-i", ffmpeg.source(film)]
     inputs = "".join(f"[{number}:{source.index}]" for number in range(max(1, len(starts))))
