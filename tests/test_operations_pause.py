@@ -315,6 +315,30 @@ def test_a_wish_to_leave_ends_a_pause(operation):
     assert codes == [75]
 
 
+async def test_a_service_pauses_and_resumes_a_job_of_its_own(operation, tmp_path):
+    """On its event loop, with its own handlers: state beside the temporary file, the child stopped, the loop going on."""
+    before, pauses = handlers(), PauseManager(signals=())
+    beside = tmp_path / ".film.temp.state.json"
+    manager = UniversalStateManager(operation, state_file=os.fsencode(beside), pauses=pauses)
+    await asyncio.to_thread(manager.update_step, "encode", 40)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+    with pauses.children.allow(child):
+        pauses.request_pause()
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        waiting = asyncio.ensure_future(manager.check_pause_point_async())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        pauses.resume()
+        await waiting
+        await child.communicate(b"\n")
+    assert child.returncode == 0
+    await asyncio.to_thread(manager.mark_completed, success=True)
+    assert manager.state_file == beside
+    manager.cleanup_state()
+    assert os.listdir(tmp_path) == ["film.mkv"]
+    assert handlers() == before
+
+
 def test_without_signals_nothing_is_installed(operation):
     """For programs with handlers of their own, such as a service's event loop."""
     before = handlers()
