@@ -33,7 +33,7 @@ def test_every_public_name_is_there_with_its_documentation():
     assert set(dir(watcher)) >= {"__version__"}
     for name in watcher.__all__:
         thing = getattr(watcher, name)
-        assert thing.__doc__, name
+        assert ">>> " in thing.__doc__, name
         assert not thing.__doc__.startswith(f"{name}("), name
     with pytest.raises(AttributeError, match="no attribute 'create_state_manger'"):
         _ = watcher.create_state_manger

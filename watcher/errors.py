@@ -8,7 +8,15 @@ from __future__ import annotations
 
 
 class WatcherError(Exception):
-    """The base of all errors that are for a person to read."""
+    """The base of all errors that are for a person to read: what happened, to which file, what to do.
+
+    >>> from watcher import create_state_manager
+    >>> try:
+    ...     create_state_manager(config="/no/such/settings.toml")
+    ... except WatcherError as error:
+    ...     print(error)
+    /no/such/settings.toml: cannot be read: No such file or directory
+    """
 
 
 class SettingsError(WatcherError):
@@ -36,7 +44,15 @@ class StoreInUse(StoreError):
 
 
 class IllegalMove(WatcherError):
-    """A move that the table does not have: raised, and nothing is changed."""
+    """A move that the table does not have: raised, and nothing is changed.
+
+    >>> from watcher import AudioStateMachine, ProcessedStatus
+    >>> try:
+    ...     AudioStateMachine().after(ProcessedStatus.CONVERTED, "has_stereo", "Heat.mkv")
+    ... except IllegalMove as error:
+    ...     print(error)
+    Heat.mkv: CONVERTED cannot take the move 'has_stereo'; legal from here: ...
+    """
 
 
 class LostRace(StoreError):

@@ -31,6 +31,9 @@ def get_development_config() -> StateConfig:
     """Give settings to look on with: a full log, small batches, short waits; the environment still overrides them.
 
     Raises SettingsError.
+
+    >>> get_development_config().batch_size <= get_production_config().batch_size
+    True
     """
     return load(environment="development").config
 

@@ -10,7 +10,11 @@ from enum import StrEnum
 
 
 class IntegrityStatus(StrEnum):
-    """Whether the content of a file is whole."""
+    """Whether the content of a file is whole.
+
+    >>> IntegrityStatus("complete").name, [status.name for status in IntegrityStatus][:3]
+    ('COMPLETE', ['UNKNOWN', 'PENDING', 'COMPLETE'])
+    """
 
     UNKNOWN = "unknown"
     """Not checked."""
@@ -27,7 +31,11 @@ class IntegrityStatus(StrEnum):
 
 
 class ProcessedStatus(StrEnum):
-    """What has been done about a file's English stereo track."""
+    """What has been done about a file's English stereo track.
+
+    >>> ProcessedStatus.SKIPPED_HAS_EN2.value
+    'skipped_has_en2'
+    """
 
     NEW = "new"
     SKIPPED_HAS_EN2 = "skipped_has_en2"

@@ -99,7 +99,16 @@ class Folder(Base):
 
 
 class GroupEntry(Base):
-    """A film and its siblings: same folder, same stem."""
+    """A film and its siblings: same folder, same stem. Read through a store; `get_group_status` tells it in full.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> from watcher import StateStore
+    >>> with TemporaryDirectory() as folder, StateStore(Path(folder, "watcher.db")) as store:
+    ...     id = store.group_of(store.folder_id(store.root_at(b"/films").id, b"New"), b"Heat")
+    ...     store.members_of(id)
+    []
+    """
 
     if TYPE_CHECKING:
         id: Any
@@ -112,7 +121,20 @@ class GroupEntry(Base):
 
 
 class FileEntry(Base):
-    """One file: its signature, its two statuses, and when it is looked at next."""
+    """One file: its signature, its two statuses, and when it is looked at next. Read through a store, never written.
+
+    Sizes are bytes, times epoch milliseconds; `next_check_at_ms` None is a file that rests until it changes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> from watcher import StateStore
+    >>> with TemporaryDirectory() as folder, StateStore(Path(folder, "watcher.db")) as store:
+    ...     here = store.folder_id(store.root_at(b"/films").id, b"New")
+    ...     store.insert_entries([(here, b"Heat.mkv", (1, 2, 3000, 4, 8), "")], 1000, {"": 61000})
+    ...     entry = store.entry_at(b"/films/New/Heat.mkv")
+    ...     entry.path, entry.integrity_status.name, entry.processed_status.name, entry.size_bytes, entry.next_check_at_ms
+    (b'/films/New/Heat.mkv', 'UNKNOWN', 'NEW', 3000, 61000)
+    """
 
     if TYPE_CHECKING:
         id: Any
