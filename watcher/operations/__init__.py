@@ -1,13 +1,15 @@
 """Pause and resume for any long job: what a script needs, whoever wrote it.
 
-operation      what is to be done, and its identity
-document       the state and its JSON          values   what a state file can hold
-places, holds  where the file stands, how it is written, and who may
-state          the manager of one operation's state
-pause          wishes to pause and to leave    signals, children   where they come from, whom they stop
-network        drives that go away for a while
-integration    `with StateAwareOperation`      decorator   `@with_state_management`
-finding        what can be resumed, what can be cleared away        arguments   the same for argparse
+- operation: what is to be done, and its identity; document: how far it is, and the JSON of that
+- places, holds, record: where the file stands, who may write it, and how; values: what it can hold
+- state: the manager of one operation; integration and decorator: a block, and a function, that use one
+- pause: wishes to pause and to leave; signals, children: where they come from, and whom they stop
+- network: drives that go away for a while
+- finding: what can be resumed, and what can be cleared away; arguments: the same for argparse
+
+A service with an event loop and signal handlers of its own uses the manager by hand: `PauseManager(signals=())` for all
+its jobs, `state_file` beside the temporary file of each, `children.allow(process)` around a child that may be stopped,
+and `asyncio.to_thread` around what saves.
 """
 
 from watcher.operations.arguments import add_state_management_args, handle_state_cli, list_resumable_cli
