@@ -5,7 +5,7 @@
     probe       ffprobe finds picture or sound               0.1 s
     reference   full: a checksum beside the film             the disk's speed, and decides without decoding
     zeros       parts that were never filled                 the disk's speed; large files sampled in quick mode
-    framing     blocks, packets, checksums of the container  read along with the zeros; not of large files in quick mode
+    framing     blocks, packets, checksums of the container  read along with the zeros; in quick mode of small files only
     decode      quick: samples; audio, and quick with a short film: key frames and all sound; full: everything
 
 INCOMPLETE needs evidence from the content. ERROR means only that we could not find out. FFmpeg's exit code proves

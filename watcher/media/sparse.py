@@ -114,16 +114,12 @@ def scan(
         os.close(descriptor)
 
 
-def reads_all(payload: Sequence[Range]) -> bool:
-    """Tell whether a scan that need not be whole is so all the same: the film is small."""
-    return sum(end - start for start, end in payload) <= QUICK_BYTES
-
-
 def _sampled(payload: Sequence[Range]) -> Iterator[Range]:
-    if reads_all(payload):
+    total = sum(end - start for start, end in payload)
+    if total <= QUICK_BYTES:
         yield from payload
         return
-    stride = sum(end - start for start, end in payload) // _WINDOWS
+    stride = total // _WINDOWS
     for start, end in payload:
         for at in range(start, end, stride):
             yield at, min(end, at + _WINDOW_BYTES)
