@@ -1,6 +1,8 @@
 """What a conversion keeps, film by film: every one of a folder is given a stereo track, and the result is looked at anew.
 
     python tests/bench/bench_conversion.py FOLDER [--ffmpeg PATH] [--only NAME] [--set allow_data_loss=true ...]
+    python tests/bench/bench_conversion.py FOLDER --cost     beside FFmpeg's bare command, in the same run
+    python tests/bench/bench_conversion.py FOLDER --twice    by the service, and then once more: nothing may change
 
 Each film with picture and sound is copied to a temporary folder and converted there by the library, its best sound
 track being taken for English: no tag is needed then, and the film goes in as it is and not as a remux would make it.
@@ -13,8 +15,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,9 +27,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from watcher.config import StateConfig
 from watcher.errors import ConversionFailed, ProbeFailed
-from watcher.media import probe, stereo, tools
+from watcher.media import ffmpeg, probe, remux, stereo, tools
 from watcher.rules.audio import Decision, is_picture
+from watcher.service import log
+from watcher.service.manager import StateManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,6 +158,72 @@ async def work(options: argparse.Namespace, settings: stereo.StereoSettings) -> 
     return rows
 
 
+# --- what it costs
+
+
+async def cost(options: argparse.Namespace, settings: stereo.StereoSettings) -> None:
+    """Print the CPU seconds of whole conversions beside those of the command that makes the result."""
+    ours = await tools.find_tools(options.ffmpeg)
+    for film in chosen(options):
+        before = await probe.probe(ours, os.fsencode(film))
+        decision = best_sound(before)
+        if decision is None:
+            continue
+        with tempfile.TemporaryDirectory(dir=options.temp, prefix="conversion-") as folder:
+            result = os.fsencode(os.path.join(folder, ".watcher-bench.tmp"))
+            began = resource.getrusage(resource.RUSAGE_SELF)
+            proof = await stereo.make(ours, os.fsencode(film), result, before, decision, settings)
+            ended = resource.getrusage(resource.RUSAGE_SELF)
+            plan = stereo.plan(before, decision, os.fsencode(film), settings)
+            words = remux.command(ours, os.fsencode(film), result, before, plan, settings, str(proof.made["filter"]))
+            words = words[: words.index(ffmpeg.source(result)) + 1]
+            bare = (await ffmpeg.run(words, time_limit_sec=36_000)).cpu_sec
+        python = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
+        whole, memory = proof.cpu_sec + python, ended.ru_maxrss >> 10
+        print(
+            f"{film.name:60.60} bare {bare:8.2f}  with its proof {whole:8.2f} (Python {python:.2f}) CPU s"
+            f"  ratio {whole / bare:.3f}  memory {memory} MB"
+        )
+
+
+# --- a second time
+
+
+async def twice(options: argparse.Namespace) -> bool:
+    """Let the service work a copy of the folder off, go on, and begin anew; tell whether only the first changed it."""
+    with tempfile.TemporaryDirectory(dir=options.temp, prefix="conversion-") as top:
+        root = Path(top) / "films"
+        root.mkdir()
+        for film in chosen(options):
+            shutil.copyfile(film, root / film.name)
+        seen = [state_of(root)]
+        for database in ("one.db", "one.db", "two.db"):
+            config = StateConfig(
+                storage_url=str(Path(top) / database),
+                stable_wait_sec=0,
+                settle_sec=0,
+                integrity_quick_mode=True,
+                audio={"untagged_is_english": True},
+                ffmpeg={"ffmpeg": options.ffmpeg},
+            )
+            async with StateManager(config) as manager:
+                await manager.discover_directory(os.fsencode(root))
+                await manager.process_pending()
+            seen.append(state_of(root))
+    first, again, anew = (len(now ^ was) for was, now in itertools.pairwise(seen))
+    print(f"{len(seen[0])} films; changed or made: {first} at first, {again} the second time, {anew} by a new database")
+    return again == anew == 0
+
+
+def state_of(folder: Path) -> set[tuple[str, int, int, int]]:
+    found = ((path.name, path.stat()) for path in folder.iterdir())
+    return {(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found}
+
+
+def chosen(options: argparse.Namespace) -> list[Path]:
+    return [film for film in sorted(options.folder.iterdir()) if film.is_file() and film.name.startswith(options.only)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -158,6 +231,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="films whose name begins so")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of [audio]")
     parser.add_argument("--temp", type=Path)
+    parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--twice", action="store_true")
     options = parser.parse_args()
     settings = stereo.StereoSettings(
         **{
@@ -165,6 +240,12 @@ def main() -> None:
             for name, value in (word.split("=", 1) for word in options.set)
         }
     )
+    log.set_up("warning", "pretty", sys.stderr)
+    if options.twice:
+        sys.exit(int(not asyncio.run(twice(options))))
+    if options.cost:
+        asyncio.run(cost(options, settings))
+        return
     rows = asyncio.run(work(options, settings))
     counts = Counter(row.outcome for row in rows)
     print("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()))
