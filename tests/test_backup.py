@@ -251,6 +251,19 @@ def test_another_programs_database_is_refused_even_where_ours_once_was(path):
         StateStore(path)
 
 
+def test_a_link_to_the_database_stays_one_when_what_it_leads_to_is_replaced(path, tmp_path):
+    filled(path)
+    link = tmp_path / "elsewhere" / "watcher.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    os.truncate(path, 3 * PAGE + 1000)
+    with StateStore(link, backups=path.parent / "backups") as store:
+        assert store.rescued.outcome == "restored"
+        assert len(names_in(store)) == 2000
+    assert link.is_symlink()
+    assert rescue.set_aside_files(link) == rescue.set_aside_files(path) == list(store.rescued.set_aside)
+
+
 def test_a_reader_of_a_damaged_database_says_what_will_be_done(path):
     filled(path)
     garble(path, 0, PAGE)

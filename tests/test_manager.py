@@ -120,6 +120,7 @@ async def test_one_file_is_done_now_whatever_its_time_and_the_others_wait(config
         assert await manager.process_pending() == []
         result = await manager.process_file(films / "now.mkv")
         assert (result["status"], result["processed_status"]) == ("success", "skipped_has_en2")
+        assert result["processing_time_sec"] > 0
         assert manager.get_file_status(films / "later.mkv")["integrity_status"] == "unknown"
         again = await manager.process_file(films / "now.mkv")
         assert (again["status"], again["processing_time_sec"]) == ("success", 0)

@@ -36,7 +36,7 @@ ERROR_MIN = 3
 """So many files without a verdict, and so large a share of those looked at, point to the machine."""
 FREE_BYTES = 1_000_000_000
 FREE_BYTES_DATABASE = 100_000_000
-QUICK_CHECK_BYTES = 500_000_000
+QUICK_CHECK_BYTES = 100_000_000
 """A larger database is not read as a whole for a question that may come every minute; the service does it at its start."""
 
 

@@ -71,9 +71,9 @@ class Working(Parts):
         async with self._one_caller:
             await self._roots.adopt()
             entry_id = await self._hurry(absolute(path))
-            await self._work(frozenset({entry_id}))
-            result: dict[str, Any] = await self.in_store(self._result, entry_id)
-            return result
+            done = await self._work(frozenset({entry_id}))
+            as_it_stands: dict[str, Any] = done[0] if done else await self.in_store(self._as_it_stands, entry_id)
+            return as_it_stands
 
     async def _hurry(self, path: bytes) -> int:
         """Have one file looked at now; gives its entry."""
@@ -133,6 +133,12 @@ class Working(Parts):
         self._dispatch.only = only
         self._next_due = 0.0  # what was computed for others says nothing
 
+    def _as_it_stands(self, entry_id: int) -> dict[str, Any]:
+        entry = self._store.entry(entry_id)
+        if entry is None:
+            raise StoreError(f"entry {entry_id} is not known any more: its file has long been gone")
+        return shapes.of_file(self._store, entry)
+
     def _any_left(self, only: frozenset[int] | None) -> bool:
         """Tell whether one of these is due, or in work."""
         in_work = any(attempt.entry_id in only for attempt in self._store.attempts()) if only else self._busy()
@@ -144,13 +150,9 @@ class Working(Parts):
 
     def _results(self, begin: int, only: frozenset[int] | None) -> list[dict[str, Any]]:
         worked = reports.worked_on(self._store, begin)
-        return [self._result(entry_id, sec) for entry_id, sec in worked.items() if only is None or entry_id in only]
-
-    def _result(self, entry_id: int, worked_sec: float = 0.0) -> dict[str, Any]:
-        entry = self._store.entry(entry_id)
-        if entry is None:
-            raise StoreError(f"entry {entry_id} is not known any more")
-        return shapes.of_file(self._store, entry, worked_sec=worked_sec)
+        chosen = {entry_id: sec for entry_id, sec in worked.items() if only is None or entry_id in only}
+        entries = ((self._store.entry(entry_id), sec) for entry_id, sec in chosen.items())
+        return [shapes.of_file(self._store, entry, worked_sec=sec) for entry, sec in entries if entry is not None]
 
     async def work_off(self) -> None:
         """Work until nothing is due, running or waiting to settle among the folders that were taken on."""

@@ -80,10 +80,12 @@ def make_whole(path: Path, backups: Path, now: float) -> Rescue | None:
     Raises StoreError when the file cannot be read or replaced.
     """
     try:
-        lost_log = _set_log_aside(path, now)
+        real = path.resolve()  # a link to the database stays one; SQLite's log lies beside what it leads to
+        lost_log = _set_log_aside(real, now)
         damage = _damage(path, backups)
         if damage:
-            return _restore(path, backups, damage, now, lost_log)
+            good = backup.newest_good(path, backups)
+            return _restore(real, good, damage, now, lost_log)
     except sqlite3.OperationalError as error:
         raise StoreError(f"the database {path} cannot be used: {error}") from None
     except OSError as error:
@@ -102,8 +104,7 @@ def _damage(path: Path, backups: Path) -> str:
     return backup.trouble(path)
 
 
-def _restore(path: Path, backups: Path, damage: str, now: float, lost_log: tuple[Path, ...]) -> Rescue:
-    good = backup.newest_good(path, backups)
+def _restore(path: Path, good: Path | None, damage: str, now: float, lost_log: tuple[Path, ...]) -> Rescue:
     aside = _free_name(path, now)
     moved = [*lost_log]
     log = path.with_name(path.name + "-wal")
@@ -162,6 +163,7 @@ def _free_name(path: Path, now: float) -> Path:
 
 def set_aside_files(path: Path) -> list[Path]:
     """Give the damaged databases that were set aside beside this one, the oldest first."""
+    path = path.resolve()
     found = path.parent.iterdir() if path.parent.is_dir() else ()
     return sorted(
         each for each in found if each.name.startswith(f"{path.name}.damaged-") and not each.name.endswith("-wal")
