@@ -338,7 +338,20 @@ def test_help_names_every_command_and_the_exit_codes(call):
     """And each command gives an example."""
     code, out, _ = call("--help")
     assert code == 0
-    commands = ["run", "scan", "status", "list", "why", "check", "retry", "release", "reload", "install-unit", "config"]
+    commands = [
+        "run",
+        "scan",
+        "status",
+        "list",
+        "why",
+        "check",
+        "retry",
+        "release",
+        "reload",
+        "install-unit",
+        "doctor",
+        "config",
+    ]
     assert all(f" {command} " in out for command in commands)
     assert "78 a setting is wrong" in " ".join(out.split())
     for command in commands:

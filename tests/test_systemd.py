@@ -31,9 +31,10 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
 
 
 @needs_systemd
-def test_the_service_is_locked_in():
+def test_the_service_is_locked_in(tmp_path):
     """Its exposure is at most 0.6 of 10."""
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=6", UNIT]
+    alone = shutil.copy(UNIT, tmp_path)
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=6", alone]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-300:]
 
@@ -122,6 +123,7 @@ def test_new_settings_name_the_folders_and_can_be_read(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text(unit_files.settings_for([b'/srv/a "b" \\c', b"/srv/d"]))
     assert [str(item.path) for item in load(file).config.watch] == ['/srv/a "b" \\c', "/srv/d"]
+    assert load(file).config.database_path() == Path("/var/lib/watcher/watcher.db")
     with pytest.raises(unit_files.NotInstallable, match="no UTF-8"):
         unit_files.settings_for([b"/caf\xe9"])
 

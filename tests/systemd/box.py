@@ -89,7 +89,11 @@ class Box:
 
     def configure(self, **changes: object) -> None:
         """Write settings, with /srv/drop watched if nothing else is said."""
-        lines = [f"{key} = {json.dumps(value)}" for key, value in {**SETTINGS, **changes}.items() if key != "watch"]
+        lines = [
+            f"{key} = {json.dumps(value)}"
+            for key, value in {"storage_url": "/var/lib/watcher/watcher.db", **SETTINGS, **changes}.items()
+            if key != "watch"
+        ]
         folders = changes.get("watch", ["/srv/drop"])
         self.write(
             "/etc/watcher/config.toml", "\n".join([*lines, *(f'[[watch]]\npath = "{path}"' for path in folders)]) + "\n"

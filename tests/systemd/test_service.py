@@ -1,6 +1,8 @@
 """The service under a real systemd and its journal, from the installation on. One booted system serves all tests."""
 
+import os
 import subprocess
+import time
 
 import pytest
 from box import PROGRAM, Box
@@ -54,10 +56,27 @@ def test_a_film_is_converted_under_the_sandbox_and_its_life_is_in_the_journal(ru
     assert running.sh("stat -c '%U %G %a' '/srv/drop/a film.mkv'") == "watcher media 664"
 
 
+def test_a_film_that_somebody_else_still_writes_is_waited_for(running):
+    """The service owns neither the file nor the process, and is shown no other's: only a lease tells, which it may take."""
+    whole = add(running, "whole.mkv", seconds=3).read_bytes()
+    with open(running.drop / "arriving.mkv", "wb") as file:
+        file.write(whole[:40_000])
+        file.flush()
+        running.until(lambda: "converted" in events(running, "whole.mkv"), "the other one is done")
+        time.sleep(3)  # three times the wait that silence alone would take
+        assert events(running, "arriving.mkv") == ["found"]
+        file.write(whole[40_000:])
+    running.sh("chgrp media /srv/drop/arriving.mkv; chmod 664 /srv/drop/arriving.mkv")
+    running.until(lambda: "converted" in events(running, "arriving.mkv"), "and then this one")
+    assert "check_failed" not in events(running, "arriving.mkv")
+
+
 def test_trouble_is_explained_by_the_catalog(running):
     """`journalctl -x` says what it means and what to do; the name is kept byte for byte."""
-    with open(bytes(running.drop) + b"/caf\xe9.mkv", "wb") as file:
-        file.write(add(running, "whole.mkv", seconds=3).read_bytes()[:40_000])
+    cut = film(running.drop / "source.tmp", seconds=3, extra=["-f", "matroska"])
+    with open(cut, "r+b") as file:
+        file.truncate(40_000)
+    os.rename(cut, bytes(running.drop) + b"/caf\xe9.mkv")
     found = running.entries
     running.until(lambda: found("EVENT=check_failed"), "it is found to be cut")
     (line, *_) = found("EVENT=check_failed")
@@ -66,6 +85,20 @@ def test_trouble_is_explained_by_the_catalog(running):
     told = running.run("journalctl", "-u", "watcher", "-x", "EVENT=check_failed", "--no-pager").stdout
     assert "Subject: A film is not whole" in told
     assert "watcher retry FILE" in told
+
+
+def test_the_doctor_tries_the_folders_as_the_services_user(running):
+    """All is well as installed; where the group may not write, or the sandbox does not let it, that is a problem."""
+    done = running.run(PROGRAM, "doctor", "--config", "/etc/watcher/config.toml", check=False)
+    assert "/srv/drop: files can be made, changed and renamed by watcher" in done.stdout
+    assert "the service is active" in done.stdout
+    assert "problem" not in done.stdout
+    running.sh("mkdir -p /srv/other; chmod 755 /srv/other")
+    running.configure(watch=["/srv/drop", "/srv/other"])
+    done = running.run(PROGRAM, "doctor", check=False)
+    assert done.returncode == 2
+    assert "/srv/other: a file cannot be written in it by watcher: Permission denied" in done.stdout
+    assert "its sandbox does not let it write in /srv/other" in done.stdout
 
 
 def test_a_reload_waits_for_its_verdict(running):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from watcher.commands import installing, reloading
-from watcher.commands.words import EXIT_CODES, ConfigFile, leave
+from watcher.commands import doctoring, installing, reloading
+from watcher.commands.words import EXIT_CODES, ConfigFile, Json, leave
 from watcher.config import load
 
 app = typer.Typer()
@@ -24,6 +24,18 @@ def reload(config: ConfigFile = None) -> None:
     leave(reloading.reload(load(config)))
 
 
+@app.command(epilog=EXIT_CODES)
+def doctor(as_json: Json = False, config: ConfigFile = None) -> None:
+    """Find out what would go wrong: settings, folders, inotify, FFmpeg, database, service, clock. Each is tried.
+
+    Of each it says whether it is well, and what to do if not. As root it tries the folders as the service's user. Exit
+    code 0: all is well. 1: a warning. 2: a problem.
+
+    Example: watcher doctor --json
+    """
+    leave(doctoring.examine(config, as_json=as_json))
+
+
 @app.command("install-unit", epilog=EXIT_CODES)
 def install_unit(
     folders: Annotated[
@@ -39,7 +51,7 @@ def install_unit(
     The settings are in /etc/watcher/config.toml. Say it again when the folders in them change: the service may write
     nowhere else.
 
-    Example: sudo /opt/watcher/bin/watcher install-unit /srv/films
+    Example: watcher install-unit --group media /srv/films
     """
     if uninstall:
         leave(installing.uninstall(dry_run=dry_run))

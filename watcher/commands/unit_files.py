@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import watcher
+from watcher.commands.words import SERVICES_CONFIG
 from watcher.errors import WatcherError
 from watcher.rules import names
 from watcher.watch import mounts
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 UNIT = Path("/etc/systemd/system/watcher.service")
 DROP_INS = Path("/etc/systemd/system/watcher.service.d")
-CONFIG = Path("/etc/watcher/config.toml")
+CONFIG = SERVICES_CONFIG
 STATE = Path("/var/lib/watcher")
 SYSCTL = Path("/etc/sysctl.d/50-watcher.conf")
 _PLAIN = {
@@ -165,7 +166,8 @@ def settings_for(paths: Sequence[bytes]) -> str:
             )
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         tables.append(f'\n[[watch]]\npath = "{quoted}"\n')
-    return example() + "".join(tables)
+    database = f'storage_url = "{STATE / "watcher.db"}"'  # or `watcher status` would look in the caller's own place
+    return example().replace('storage_url = ""', database, 1) + "".join(tables)
 
 
 def mounted_points() -> tuple[bytes, ...]:

@@ -12,10 +12,22 @@ EXIT_CODES = (
     "the command was spelled wrongly; 78 a setting is wrong; 130 interrupted."
 )
 
+SERVICES_CONFIG = Path("/etc/watcher/config.toml")
+"""The settings of the service that `install-unit` has installed."""
+
+
+def _or_the_services(named: Path | None) -> Path | None:
+    return named or (SERVICES_CONFIG if SERVICES_CONFIG.exists() else None)
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", envvar="WATCHER_CONFIG", help="Settings, as TOML or JSON. Without it, the defaults."
+        "--config",
+        metavar="FILE",
+        envvar="WATCHER_CONFIG",
+        callback=_or_the_services,
+        help="Settings, as TOML or JSON. Without it /etc/watcher/config.toml, where that is there; else the defaults.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON, for programs.")]

@@ -46,11 +46,16 @@ def metrics_file(database: Path) -> Path:
     return database.with_name(f"{database.name}.metrics.json")
 
 
+def is_no_place_for_sqlite(fs_type: str) -> bool:
+    """Tell whether SQLite's locks and its log do not hold on such a file system."""
+    return fs_type in _NO_SQLITE
+
+
 def refuse_network(config: StateConfig) -> None:
     """Refuse a database on NFS or SMB: SQLite's locks and log do not hold there. Raises StoreError. Blocking."""
     path = config.database_path()
     kind = mounts.fs_type_at(os.fsencode(path))
-    if kind in _NO_SQLITE and not config.allow_network_database:
+    if is_no_place_for_sqlite(kind) and not config.allow_network_database:
         raise StoreError(
             f"the database {path} would lie on a network file system ({kind}), where SQLite's locks and its log do not "
             "hold and it breaks sooner or later; give storage_url a place on a local disk, or take the risk with "
