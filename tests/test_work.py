@@ -30,7 +30,9 @@ def spec_of(flight, **changes):
 
 async def outcome(flight, spec=None, tools=None):
     """Do a job; without tools nothing could be started."""
-    return await work.Worker(tools, flight.bench.engine.config, Temps()).do(spec or spec_of(flight), lambda _: None)
+    return await work.Worker(tools, lambda: flight.bench.engine.config, Temps()).do(
+        spec or spec_of(flight), lambda _: None
+    )
 
 
 @root_only
@@ -66,7 +68,7 @@ async def test_what_another_job_still_needs_is_not_free(tmp_path, bench_on, monk
         size = dataclasses.replace(flight.spec.signature, size_bytes=60 * MB)
         first = spec_of(flight, signature=size)
         second = spec_of(flight, signature=size, attempt_id="b" * 12, temp=flight.bench.path(".watcher-second.tmp"))
-        worker = work.Worker(None, flight.bench.engine.config, Temps())
+        worker = work.Worker(None, lambda: flight.bench.engine.config, Temps())
         found = []
 
         async def make(tools, film, temp, *_, **__):
