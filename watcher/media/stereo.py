@@ -224,7 +224,7 @@ class _Making:
 
     def _begin(self) -> float:
         """Say which time of the film becomes the result's zero."""
-        if not self._plan.sidecar:
+        if not self._plan.foreign:
             return float(self._before.raw_format.get("start_time") or 0.0)
         # Of broadcasts FFmpeg takes the first stream that it uses.
         used = {*self._plan.mapped, self._plan.made_from}
