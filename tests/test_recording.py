@@ -22,8 +22,8 @@ _PACKET = 188
 def recorded(kind):
     """Give a transport stream cut out of a longer one: it begins within a group of pictures, and ends within a picture."""
     path = clips.path("ts").with_name(f"{kind}.ts")
-    sources = ("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-f", "lavfi", "-i", "anoisesrc=r=48000")
-    clips.ffmpeg(*sources, "-t", "12", *_KINDS[kind], str(path))
+    sources = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25", "-f", "lavfi", "-i", "anoisesrc=r=48000")
+    clips.ffmpeg(*sources, "-t", "40", *_KINDS[kind], str(path))
     content = path.read_bytes()
     count = len(content) // _PACKET
     return content[count * 21 // 100 * _PACKET : count * 79 // 100 * _PACKET]
@@ -44,10 +44,10 @@ async def test_a_recording_is_whole_with_a_note(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", sorted(_KINDS))
 async def test_damage_in_the_middle_of_a_recording_is_damage(tmp_path, kind):
-    """The payload of some packets is changed, and their heads are left: what decoders say of it is not said of the edges."""
+    """The payload of many packets is changed, and their heads are left: what decoders say of it is not said of the edges."""
     content = bytearray(recorded(kind))
     middle = len(content) // _PACKET // 2
-    for number in range(middle, middle + 12):
+    for number in range(middle, middle + 120):
         content[number * _PACKET + 20 : number * _PACKET + 180] = random.Random(number).randbytes(160)
     verdict = await verdict_of(tmp_path, bytes(content))
     assert (verdict.status, verdict.reason) == (IntegrityStatus.INCOMPLETE, Reason.DAMAGED)
@@ -61,3 +61,13 @@ def test_samples_of_the_edges_do_not_ask_for_more():
     assert recording.excuses((odd,) * 6, Window(96, None), 100)
     assert not recording.excuses((odd,) * 7, Window(96, 4), 100)
     assert not recording.excuses((odd,), Window(50, 2), 100)
+
+
+async def test_a_recording_with_a_lost_page_and_a_short_one_are_not_excused(tmp_path):
+    """Zeros speak of lost bytes; and of a few seconds a sample of the end hears everything."""
+    content = bytearray(recorded("mpeg2"))
+    at = len(content) * 95 // 100 & ~4095
+    content[at : at + 4096] = bytes(4096)
+    assert (await verdict_of(tmp_path, bytes(content))).status is IntegrityStatus.INCOMPLETE
+    short = recorded("mpeg2")[: 188 * 900]
+    assert recording.NOTE not in (await verdict_of(tmp_path, short)).notes

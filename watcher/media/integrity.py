@@ -245,8 +245,14 @@ class _Check:
         return self.known.complete()
 
     def _excuses(self, finished: Finished, window: decode.Window) -> bool:
-        is_recording = self.known.structure.container in recording.CONTAINERS
-        return is_recording and recording.excuses(finished.stderr_lines, window, self.known.duration_sec or 0.0)
+        duration = self.known.duration_sec or 0.0
+        return self._is_recording and recording.excuses(finished.stderr_lines, window, duration)
+
+    @property
+    def _is_recording(self) -> bool:
+        """Whether decoders may complain of the film's edges: a broadcast, and nothing speaks of lost bytes."""
+        lost = self.known.holes or self.known.zeros.longest
+        return self.known.structure.container in recording.CONTAINERS and not lost
 
     async def _everything(self) -> Verdict:
         """Read and decode everything, and judge by what FFmpeg says and by how far it came.
@@ -262,7 +268,7 @@ class _Check:
         if self.known.disagreement:
             return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)
         finished = await self._passes.whole()
-        if finished.stderr_lines and self.known.structure.container in recording.CONTAINERS:
+        if finished.stderr_lines and self._is_recording:
             sample = functools.partial(self._passes.sample, all_lines=True)
             if await recording.complains_of_edges_only(finished, self.known.duration_sec, sample):
                 self.known.notes.append(recording.NOTE)

@@ -1,8 +1,8 @@
 """Recordings of broadcasts, which begin and end anywhere: what decoders say of their first and last pictures is no damage.
 
 A receiver starts within a group of pictures, whose references are missing, and stops within a picture. The container
-declares no end, so nothing is missing either. Whether complaints come from the edges is found out by decoding the edges
-alone: what the whole film made a decoder say must be said there again, word for word.
+declares no end, so nothing is missing either. Whether complaints come from the edges is found out by decoding the start
+alone, and all but the end: what is said of the film behind its start and before its end must be nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 CONTAINERS: Final = frozenset({"mpegts", "mpegps"})
 NOTE: Final = "it begins or ends within a picture, as recordings do"
+_SHORTEST_SEC: Final = 20.0
+"""Nobody records less, and of a shorter film the edges would be too great a part."""
 _HEAD_SEC: Final = 5.0
 """Two groups of pictures of the longest kind that is broadcast."""
-_TAIL_SEC: Final = 10.0
-"""The same, and a group before it to begin decoding with."""
+_TAIL_SEC: Final = 3.0
+"""More than the last picture and the last sounds take."""
 _AT_THE_END: Final = 6
 """Complaints about the last picture and the last sounds; more are no end but damage."""
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]+")
@@ -33,19 +35,17 @@ async def complains_of_edges_only(
     finished: Finished, duration_sec: float | None, sample: Callable[[decode.Window], Awaitable[Finished]]
 ) -> bool:
     """Tell whether every line of a whole pass is about the film's first or last pictures. `sample` decodes a part."""
-    lines = _plain(finished.stderr_lines)
-    if not duration_sec or finished.stderr_count > len(finished.stderr_lines):
+    duration = duration_sec or 0.0
+    if duration < _SHORTEST_SEC or finished.stderr_count > len(finished.stderr_lines):
         return False
-    head = decode.Window(0.0, min(_HEAD_SEC, duration_sec / 10))
-    tail_sec = min(_TAIL_SEC, duration_sec / 4)
-    tail = decode.Window(duration_sec - tail_sec, None)
-    at_start = _plain((await sample(head)).stderr_lines)
-    behind = lines - Counter({line: count for line, count in at_start.items() if complaints.is_of_a_start(line)})
-    if not behind:
-        return True
-    if complaints.defects(tuple(behind.elements())) > _AT_THE_END:
-        return False
-    return not behind - _plain((await sample(tail)).stderr_lines)
+    heard = _plain((await sample(decode.Window(0.0, min(_HEAD_SEC, duration / 10)))).stderr_lines)
+    at_start = Counter({line: count for line, count in heard.items() if complaints.is_of_a_start(line)})
+    behind = _plain(finished.stderr_lines) - at_start
+    if not behind or complaints.defects(tuple(behind.elements())) > _AT_THE_END:
+        return not behind
+    # From the start, though it costs a second decoding: a seek in a broadcast lands seconds before its place.
+    but_the_end = await sample(decode.Window(0.0, duration - _TAIL_SEC))
+    return but_the_end.returncode == 0 and not _plain(but_the_end.stderr_lines) - at_start
 
 
 def excuses(lines: tuple[str, ...], window: decode.Window, duration_sec: float) -> bool:
