@@ -14,6 +14,7 @@ from watcher.commands import (
     common,
     keeping,
     listing,
+    live,
     operations,
     running,
     serving,
@@ -95,11 +96,17 @@ def scan(
 
 
 @app.command("status", epilog=EXIT_CODES)
-def status_(as_json: Json = False, config: ConfigFile = None) -> None:
+def status_(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw it anew each second, until interrupted.")] = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
     """Show how many files stand where, what runs, what is due next, and how the folders are.
 
     Example: watcher status --json | jq .by_processed_status
     """
+    if watch:
+        leave(common.complete(live.watch(load(config))))
     leave(status.status(load(config), as_json=as_json))
 
 

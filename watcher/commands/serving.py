@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.commands import doctoring, installing, reloading
+from watcher.commands import common, doctoring, following, installing, reloading, simulating
 from watcher.commands.words import EXIT_CODES, ConfigFile, Json, leave
 from watcher.config import load
 
@@ -34,6 +34,50 @@ def doctor(as_json: Json = False, config: ConfigFile = None) -> None:
     Example: watcher doctor --json
     """
     leave(doctoring.examine(config, as_json=as_json))
+
+
+@app.command(epilog=EXIT_CODES)
+def tail(
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="So many of the past first.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Go on with what happens, until interrupted.")] = True,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
+    """Show what happens to films as it happens, a line for each move.
+
+    Example: watcher tail -n 50
+    """
+    leave(common.complete(following.tail(load(config), lines, follow=follow, as_json=as_json)))
+
+
+@app.command(epilog=EXIT_CODES)
+def report(
+    since: Annotated[str, typer.Option(metavar="TIME", help="Of the last hours, days or weeks: 12h, 7d, 4w.")] = "7d",
+    as_csv: Annotated[bool, typer.Option("--csv", help="As a table for a spreadsheet.")] = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
+    """Show what came of each film lately: converted, skipped, failed, with sizes and times.
+
+    Example: watcher report --since 4w --csv > films.csv
+    """
+    leave(following.report(load(config), since, as_json=as_json, as_csv=as_csv))
+
+
+@app.command(epilog=EXIT_CODES)
+def simulate(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE|FOLDER]...", help="Without any, all watched folders.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
+    """Show what would be done to each film and why. Nothing is touched; each is checked quickly.
+
+    Example: watcher simulate /srv/films
+    """
+    leave(common.complete(simulating.simulate(load(config), places or (), as_json=as_json)))
 
 
 @app.command("install-unit", epilog=EXIT_CODES)

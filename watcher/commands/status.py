@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from watcher.config import Loaded
     from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
+    from watcher.store.store import StateStore
 
 NEXT_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """All that is shown, read at one time."""
 
     database: Path
@@ -42,21 +43,8 @@ class _Seen:
 
 def status(loaded: Loaded, *, as_json: bool) -> int:
     """Show the state of everything. Exit code 0."""
-    database = loaded.config.database_path()
     with common.reading(loaded) as store:
-        roots = reports.roots(store)
-        kinds = {root.path: root.fs_type for root in roots}
-        wanted = {os.fsencode(item.path): item.mode for item in loaded.config.watch}
-        seen = _Seen(
-            database,
-            views.now_ms(),
-            connection.writer_pid(database),
-            reports.counts(store),
-            reports.jobs(store),
-            reports.upcoming(store, NEXT_SHOWN),
-            roots,
-            {path: watching.choose_mode(mode, kinds.get(path, "")) for path, mode in wanted.items()},
-        )
+        seen = look(loaded, store)
     if as_json:
         views.json_line(_as_json(seen))
     else:
@@ -64,7 +52,25 @@ def status(loaded: Loaded, *, as_json: bool) -> int:
     return common.EXIT_OK
 
 
-def _as_json(seen: _Seen) -> dict[str, Any]:
+def look(loaded: Loaded, store: StateStore) -> Seen:
+    """Read all of it at one time."""
+    database = loaded.config.database_path()
+    roots = reports.roots(store)
+    kinds = {root.path: root.fs_type for root in roots}
+    wanted = {os.fsencode(item.path): item.mode for item in loaded.config.watch}
+    return Seen(
+        database,
+        views.now_ms(),
+        connection.writer_pid(database),
+        reports.counts(store),
+        reports.jobs(store),
+        reports.upcoming(store, NEXT_SHOWN),
+        roots,
+        {path: watching.choose_mode(mode, kinds.get(path, "")) for path, mode in wanted.items()},
+    )
+
+
+def _as_json(seen: Seen) -> dict[str, Any]:
     return {
         "total_files": seen.counts.total,
         "gone_files": seen.counts.gone,
@@ -100,7 +106,7 @@ def _as_json(seen: _Seen) -> dict[str, Any]:
     }
 
 
-def _show(seen: _Seen, console: Console) -> None:
+def _show(seen: Seen, console: Console) -> None:
     service = Text(f"running (process {seen.pid})", style="green") if seen.pid else Text("not running", style="yellow")
     console.print(Text.assemble(views.heading("Service   "), service))
     size = views.size(seen.database.stat().st_size)
@@ -109,7 +115,7 @@ def _show(seen: _Seen, console: Console) -> None:
     gone = f"  ({seen.counts.gone:,} more are gone from disk)" if seen.counts.gone else ""
     console.print(Text.assemble(views.heading("Files     "), f"{seen.counts.total:,}{gone}"))
     if seen.counts.total:
-        views.block(console, _counts(seen.counts))
+        views.block(console, counts_table(seen.counts))
     if seen.jobs:
         console.print(views.heading("Running" if seen.pid else "Interrupted, taken up again by the next run"))
         views.block(console, _jobs(seen))
@@ -117,10 +123,10 @@ def _show(seen: _Seen, console: Console) -> None:
         console.print(views.heading("Next"))
         views.block(console, _upcoming(seen))
     console.print(views.heading("Folders"))
-    views.block(console, _roots(seen) if seen.roots else Text("none was ever watched"))
+    views.block(console, roots_table(seen) if seen.roots else Text("none was ever watched"))
 
 
-def _counts(counts: reports.Counts) -> Table:
+def counts_table(counts: reports.Counts) -> Table:
     """Set the two kinds of status side by side, those that no file has left out."""
     whole = [(status, number) for status, number in counts.integrity.items() if number]
     done = [(status, number) for status, number in counts.processed.items() if number]
@@ -140,7 +146,7 @@ def _cell(
     return f"{number:,}", views.status_text(status)
 
 
-def _jobs(seen: _Seen) -> Table:
+def _jobs(seen: Seen) -> Table:
     made = views.table("", "", "", "", header=False)
     made.columns[1].justify = made.columns[2].justify = "right"
     for job in seen.jobs:
@@ -149,7 +155,7 @@ def _jobs(seen: _Seen) -> Table:
     return made
 
 
-def _upcoming(seen: _Seen) -> Table:
+def _upcoming(seen: Seen) -> Table:
     made = views.table("", "", header=False)
     made.columns[0].justify = "right"
     for entry in seen.upcoming:
@@ -159,7 +165,8 @@ def _upcoming(seen: _Seen) -> Table:
     return made
 
 
-def _roots(seen: _Seen) -> Table:
+def roots_table(seen: Seen) -> Table:
+    """Give a line for each folder: how it is watched, and how it is."""
     made = views.table("", "", "", "", header=False)
     made.columns[2].justify = "right"
     for root in seen.roots:

@@ -102,7 +102,8 @@ def _why(event: Mapping[str, Any], saying: Saying | None) -> list[str]:
         return [f"{key} {_text(value)}" for key, value in event.items() if key not in _NO_DETAIL]
     if not saying.message_id and not saying.with_reason:
         return []
-    found = event.get("detail") or str(event.get("reason", "")).replace("_", " ") or event.get("trouble")
+    reason = str(event.get("reason", "")).replace("_", " ")
+    found = event.get("detail") or (reason if reason != "stereo added" else "") or event.get("trouble")
     return [str(each) for each in (found, event.get("damage")) if each]
 
 

@@ -1,0 +1,129 @@
+"""`watcher status --watch`: a live picture, drawn anew each second: what arrives, what runs, what is in trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.text import Text
+
+from watcher import views
+from watcher.commands import common, status
+from watcher.service import wording
+from watcher.store import following, reports
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from watcher.commands.status import Seen
+    from watcher.config import Loaded
+    from watcher.store.reports import Job, Upcoming
+    from watcher.store.store import StateStore
+
+DRAW_EVERY_SEC = 1.0
+SHOWN = 8
+"""Lines of each part: a picture that does not fit the screen is none."""
+
+
+@dataclass(slots=True)
+class _Sizes:
+    """How fast files grow, from one look at them to the next."""
+
+    _last: dict[bytes, tuple[float, int]] = field(default_factory=dict)
+
+    def look(self, paths: list[bytes]) -> dict[bytes, tuple[int, float]]:
+        """Give the size of each file that is there, and its growth in bytes a second."""
+        found, now = {}, time.monotonic()
+        for path in paths:
+            try:
+                size = os.stat(path).st_size
+            except OSError:
+                continue
+            before, was = self._last.get(path, (now, size))
+            found[path] = (size, (size - was) / (now - before) if now > before else 0.0)
+            self._last[path] = now, size
+        self._last = {path: self._last[path] for path in found}
+        return found
+
+
+async def watch(loaded: Loaded) -> int:
+    """Draw until interrupted; the last picture stays on the screen. Exit code 130."""
+    sizes = _Sizes()
+    with common.reading(loaded) as store, Live(console=views.out(), auto_refresh=False) as live:
+        while True:
+            live.update(picture(loaded, store, sizes), refresh=True)
+            await asyncio.sleep(DRAW_EVERY_SEC)
+
+
+def picture(loaded: Loaded, store: StateStore, sizes: _Sizes) -> RenderableType:
+    """Give one picture of how it is now."""
+    seen = status.look(loaded, store)
+    service = Text(f"running (process {seen.pid})", style="green") if seen.pid else Text("not running", style="yellow")
+    parts: list[RenderableType] = [
+        Text.assemble(views.heading("Service   "), service, f"   {views.local(seen.now_ms)}")
+    ]
+    arriving = reports.upcoming(store, SHOWN)
+    for title, table in (
+        ("Waiting", _waiting(arriving, seen, sizes) if arriving else None),
+        ("Running", _running(seen, store) if seen.jobs and seen.pid else None),
+        ("In trouble", _trouble(store, seen)),
+        ("Files", status.counts_table(seen.counts) if seen.counts.total else None),
+        ("Folders", status.roots_table(seen) if seen.roots else None),
+    ):
+        if table is not None:
+            parts += [views.heading(title), Padding.indent(table, 2)]
+    return Group(*parts)
+
+
+def _waiting(arriving: list[Upcoming], seen: Seen, sizes: _Sizes) -> Table:
+    looked = sizes.look([entry.path for entry in arriving])
+    table = views.table("", "", "", "", header=False)
+    for column in table.columns[:3]:
+        column.justify, column.no_wrap = "right", True
+    for entry in arriving:
+        size, rate = looked.get(entry.path, (0, 0.0))
+        grows = Text(f"{views.size(int(rate))}/s", style="cyan") if rate > 0 else Text()
+        why = Text(f"  {entry.waits_for}", style="dim")
+        when = views.when(entry.at_ms, seen.now_ms) if entry.at_ms > seen.now_ms else "now"
+        table.add_row(views.size(size), grows, when, Text.assemble(views.path_text(entry.path), why))
+    return table
+
+
+def _running(seen: Seen, store: StateStore) -> Table:
+    table = views.table("", "", "", "", "", header=False)
+    for column in table.columns[:4]:
+        column.no_wrap = True
+    for job in seen.jobs[:SHOWN]:
+        entry = store.entry_at(job.path)
+        speed, left = _pace(job, seen.now_ms, entry.size_bytes if entry else 0)
+        table.add_row(
+            job.kind, Text(f"{100 * job.progress:3.0f} %", style="cyan"), speed, left, views.path_text(job.path)
+        )
+    return table
+
+
+def _pace(job: Job, now_ms: int, size_bytes: int) -> tuple[str, str]:
+    """Say how fast a job goes and how long it will take, from what it has done so far."""
+    elapsed_ms = now_ms - job.started_at_ms
+    if job.progress <= 0.01 or elapsed_ms < 1000:
+        return "", ""
+    speed = views.size(int(size_bytes * job.progress / elapsed_ms * 1000)) + "/s"
+    return speed, f"{views.span(elapsed_ms * (1 - job.progress) / job.progress)} left"
+
+
+def _trouble(store: StateStore, seen: Seen) -> Table | None:
+    lines = following.trouble(store, SHOWN)
+    if not lines:
+        return None
+    table = views.table("", "", header=False)
+    for line in lines:
+        said = Text(wording.message({"event": line.move, "path": line.path}), style="yellow")
+        why = Text(f"  {line.reason}" if line.reason else "", style="dim")
+        table.add_row(views.when(line.at_ms, seen.now_ms), Text.assemble(said, why, overflow="fold"))
+    return table
