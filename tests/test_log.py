@@ -157,6 +157,8 @@ def test_every_move_has_words_of_its_own():
     [
         ({"event": "found", "path": b"/films/Heat.mkv", "root": b"/films"}, "found: /films/Heat.mkv"),
         ({"event": "ignored", "path": b"/f/a.mkv", "reason": "no_english"}, "left alone: /f/a.mkv (no english)"),
+        ({"event": "converted", "path": b"/f/a.mkv", "reason": "stereo_added; not kept: owner"}, "stereo track added: /f/a.mkv"),
+        ({"event": "converted", "path": b"/f/a.ts", "reason": "sidecar"}, "stereo track added: /f/a.ts (sidecar)"),
         ({"event": "has_stereo", "path": b"/f/a.mkv", "reason": "stereo"}, "has a stereo track already: /f/a.mkv"),
         ({"event": "moved", "path": b"/f/b.mkv", "from": b"/f/a.mkv", "to": b"/f/b.mkv"}, "moved: /f/a.mkv -> /f/b.mkv"),
         ({"event": "opened", "database": "/d.db", "ffmpeg": "5.1"}, "opened: /d.db (ffmpeg 5.1)"),

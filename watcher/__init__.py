@@ -7,12 +7,13 @@ The map, top to bottom; imports only go down:
     service/       library (the public names); the running thing: manager (the loop), lifecycle, working and answers (what is asked
                    of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions, landing
                    and temps, pairs, second_thoughts, jobs,
-                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, log, notify
+                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, doctor,
+                   log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
                    layout, remux, downmix, loudness, encoder, scratch), proof (with passed),
                    replace (with attributes, disk and space)
-    store/         the database: models, migrations, connection, backup, rescue, care, store, reports
+    store/         the database: models, migrations, connection, backup, rescue, care, store, reports, following
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, languages, groups
     config         settings, checked

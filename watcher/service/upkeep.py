@@ -167,7 +167,8 @@ class Upkeep:
             "freed_bytes": freed,
             "duration_sec": round(time.monotonic() - began, 3),
         }
-        log.info("maintained", **{word: number for word, number in counts.items() if number})
+        say = log.info if any((entries, lines, groups, freed)) else log.debug
+        say("maintained", **{word: number for word, number in counts.items() if number})
         return counts
 
     def _forget(self, before_ms: int, root_ids: list[int]) -> int:

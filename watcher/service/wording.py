@@ -70,6 +70,7 @@ SAYINGS = {
     "database begun anew": Saying("database begun anew", "74e4d415dfd74369b3101921190b1f94"),
     "database log lost": Saying("database log lost", "74e4d415dfd74369b3101921190b1f94"),
     "leftover not removed": Saying("a temporary file could not be removed", "cbe5f12cd2b7415089cd69866d13614b"),
+    "backed up": Saying("database backed up"),
     "no backup": Saying("no backup could be made", "b568eb01e1e84939981f90c6b64197c8"),
     "job crashed": Saying("a fault of this program", "833d6a32e2234fceb9c771d13feeeb24"),
     "not planned": Saying("a fault of this program", "833d6a32e2234fceb9c771d13feeeb24"),
@@ -103,7 +104,9 @@ def _why(event: Mapping[str, Any], saying: Saying | None) -> list[str]:
     if not saying.message_id and not saying.with_reason:
         return []
     reason = str(event.get("reason", "")).replace("_", " ")
-    found = event.get("detail") or (reason if reason != "stereo added" else "") or event.get("trouble")
+    if event["event"] == "converted":  # what could not be kept of a film (its owner, mostly) is told by `watcher why`
+        reason = reason.partition(";")[0].removeprefix("stereo added")
+    found = event.get("detail") or reason or event.get("trouble")
     return [str(each) for each in (found, event.get("damage")) if each]
 
 
