@@ -142,3 +142,31 @@ def test_fstab_is_read_as_it_is_written(tmp_path):
     table.write_text("# UUID=1 /no ext4\nUUID=2 /srv/my\\040films ext4 nofail 0 0\nUUID=3 none swap sw\n\nbad\n")
     assert mounts.in_fstab(str(table)) == [b"/srv/my films"]
     assert mounts.in_fstab(str(tmp_path / "none")) == []
+
+
+@needs_systemd
+@pytest.mark.parametrize(("listen", "allowed"), [("127.0.0.1:9817", "localhost"), ("0.0.0.0:9817", "any")])
+def test_a_port_opens_so_much_of_the_network_as_it_needs(tmp_path, listen, allowed):
+    """The exposure is 1.5 of 10 at most then; a Unix socket opens none."""
+    made = unit_files.files(settings("/srv", metrics_listen=listen), MACHINE)
+    drop_in = made[unit_files.DROP_INS / "20-network.conf"]
+    assert f"IPAddressAllow={allowed}" in drop_in
+    there = tmp_path / "etc/systemd/system"
+    (there / "watcher.service.d").mkdir(parents=True)
+    shutil.copy(UNIT, there)
+    (there / "watcher.service.d" / "20-network.conf").write_text(drop_in)
+    command = [
+        "systemd-analyze",
+        "security",
+        f"--root={tmp_path}",
+        "--offline=true",
+        "--threshold=15",
+        "watcher.service",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-200:]
+    quiet = unit_files.files(
+        settings("/srv", metrics_listen="unix:/run/w/m.sock", metrics_textfile="/n/w.prom"), MACHINE
+    )
+    assert unit_files.DROP_INS / "20-network.conf" not in quiet
+    assert 'ReadWritePaths="/n"\nReadWritePaths="/run/w"' in quiet[unit_files.DROP_INS / "10-folders.conf"]

@@ -7,7 +7,7 @@ The map, top to bottom; imports only go down:
     service/       library (the public names); the running thing: manager (the loop), lifecycle, working and answers (what is asked
                    of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions, landing
                    and temps, pairs, second_thoughts, jobs,
-                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, doctor,
+                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, doctor,
                    log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with

@@ -35,7 +35,8 @@ _PLAIN = {
 }
 _PATIENCE = DROP_INS / "50-patience.conf"
 _FOLDERS = DROP_INS / "10-folders.conf"
-EVERY = (UNIT, _FOLDERS, _PATIENCE, SYSCTL, *_PLAIN)
+_NETWORK = DROP_INS / "20-network.conf"
+EVERY = (UNIT, _FOLDERS, _NETWORK, _PATIENCE, SYSCTL, *_PLAIN)
 """All that is ever written, but for the settings."""
 _HOMES = ("/root", "/home", "/run/user")
 _PATIENT_SINCE = 254
@@ -95,6 +96,10 @@ def files(config: StateConfig, machine: Machine) -> dict[Path, str]:
     found[sysusers] = found[sysusers].replace("m watcher media", f"m watcher {machine.group}")
     if config.watch:
         found[_FOLDERS] = folders(config, machine.mounted)
+    if config.metrics_listen and not config.metrics_listen.startswith("unix:"):
+        text = (templates() / "20-network.conf").read_text()
+        local = config.metrics_listen.rpartition(":")[0].strip("[]") in ("127.0.0.1", "::1", "localhost")
+        found[_NETWORK] = text if local else text.replace("=localhost", "=any")
     if machine.systemd >= _PATIENT_SINCE:
         found[_PATIENCE] = (templates() / "50-patience.conf").read_text()
     wanted = (templates() / "sysctl.conf").read_text()
@@ -120,9 +125,11 @@ def folders(config: StateConfig, mounted: Sequence[bytes]) -> str:
 
 
 def _own_places(config: StateConfig) -> list[bytes]:
-    """Give the folders of the database and its backups, where they are not in the state folder."""
+    """Give the folders of the database, its backups and the numbers, where they are not in the state folder."""
     named = [config.database_path().parent] if config.storage_url else []
     named += [config.backup_path()] if config.backup_dir else []
+    files = (config.metrics_textfile, config.metrics_listen.partition("unix:")[2])
+    named += [Path(file).parent for file in files if file]
     return [os.fsencode(place) for place in named if not place.is_relative_to(STATE)]
 
 

@@ -144,6 +144,8 @@ class StateConfig(BaseSettings):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     min_size_bytes: Annotated[int, Field(ge=0)] = 0
+    metrics_textfile: str = ""
+    metrics_listen: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "pretty", "json"] = "auto"
     watch: tuple[WatchSettings, ...] = ()
@@ -157,6 +159,21 @@ class StateConfig(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        _, _, port = value.rpartition(":")
+        if value and not value.startswith("unix:/") and not (port.isdecimal() and int(port) < 65_536 and value != port):
+            raise ValueError("should be HOST:PORT, as 127.0.0.1:9817, or unix:/absolute/path of a socket")
+        return value
+
+    @field_validator("metrics_textfile")
+    @classmethod
+    def _collected(cls, value: str) -> str:
+        if value and not (value.startswith("/") and value.endswith(".prom")):
+            raise ValueError("should be an absolute path that ends in .prom: the node exporter reads no other")
+        return value
 
     @field_validator("extensions")
     @classmethod

@@ -26,6 +26,7 @@ from watcher.service.conversions import Conversions
 from watcher.service.dispatch import Dispatch
 from watcher.service.engine import Engine
 from watcher.service.executor import LocalPool
+from watcher.service.exposing import Exposed
 from watcher.service.intake import Intake
 from watcher.service.jobs import Cancelled, Checked, Failed, Made
 from watcher.service.lifecycle import Lifecycle
@@ -91,6 +92,7 @@ class StateManager(Lifecycle, Working, Answers):
         self._notifier = Notifier()
         self._opened = False
         self._last_turn = time.monotonic()
+        self._exposed: Exposed | None = None
         self._observing = False
         self._watching = False
         self._next_progress = 0.0
@@ -149,6 +151,8 @@ class StateManager(Lifecycle, Working, Answers):
         log.info("closed")
 
     async def _wind_down(self) -> None:
+        if self._exposed is not None:
+            await asyncio.to_thread(self._exposed.close)
         with contextlib.suppress(TimeoutError):  # a thread that waits for a silent disk ends with the program
             await patience.within(self.config.answer_within_sec, self._observers.stop)
         await self._upkeep.close()
@@ -181,6 +185,9 @@ class StateManager(Lifecycle, Working, Answers):
     async def _monitor(self) -> None:
         self._observing = True
         await self._roots.start(self.config.watch, observing=True)
+        if self.config.metrics_listen:
+            numbers = self._engine.metrics.to_openmetrics
+            self._exposed = Exposed(self.config.metrics_listen, numbers, self.get_health_status)
         self._watching = True
         self._notifier.ready()
         log.info("watching", **self._roots.summary())

@@ -185,6 +185,12 @@ class StateMetrics:
         with self._lock:
             return openmetrics.render({key: _total(key[0], series) for key, series in self._series.items()})
 
+    def save_text(self, path: Path) -> None:
+        """Write the same numbers for the node exporter's textfile collector, whole or not at all. Raises OSError."""
+        temp = path.with_name(f".{path.name}.tmp")  # the collector takes *.prom alone
+        temp.write_text(self.to_openmetrics())
+        temp.replace(path)
+
     # --- on disk, so that another process can ask, and a restart forgets nothing
 
     def has_news(self) -> bool:

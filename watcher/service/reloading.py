@@ -30,7 +30,7 @@ log = structlog.get_logger("watcher")
 
 AT_START = frozenset(
     {
-        *("storage_url", "allow_network_database", "backup_dir", "enable_metrics"),  # open files
+        *("storage_url", "allow_network_database", "backup_dir", "enable_metrics", "metrics_listen"),  # open files
         *("watch", "answer_within_sec"),  # the sandbox of the unit is made for these folders
         *("max_state_entries", "debounce_quiet_sec", "debounce_at_most_sec"),  # paths that wait now
         *("ffmpeg.ffmpeg", "ffmpeg.ffprobe"),  # tried out once

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,7 +23,6 @@ from watcher.watch import mounts, roots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from watcher.config import StateConfig
     from watcher.service.engine import Engine
@@ -117,8 +117,10 @@ class Upkeep:
     def _save_metrics(self) -> None:
         try:
             self._engine.metrics.save(self._metrics_file)
+            if self._engine.config.metrics_textfile:
+                self._engine.metrics.save_text(Path(self._engine.config.metrics_textfile))
         except OSError as error:
-            log.warning("metrics not saved", file=str(self._metrics_file), reason=error.strerror)
+            log.warning("metrics not saved", file=str(error.filename), reason=error.strerror)
 
     def _next_backup(self) -> float:
         copies = backup.all_of(self._store.path, self._store.backups)
