@@ -113,6 +113,23 @@ def test_a_reload_waits_for_its_verdict(running):
     assert running.is_in_state("active")
 
 
+def test_a_port_is_reached_only_where_the_settings_open_it(box):
+    """The network drop-in is written by `install-unit` when a port is named, and taken away when none is."""
+    ask = (
+        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9817/metrics', timeout=10).read().decode()[-6:])"
+    )
+    box.configure(metrics_listen="127.0.0.1:9817")
+    assert box.run("systemctl", "restart", "watcher", check=False).returncode != 0
+    assert "the sandbox of the unit has no network: say `watcher install-unit` again" in box.log()
+    box.run(PROGRAM, "install-unit")
+    box.sh("ip link set lo up || :; systemctl reset-failed watcher; systemctl restart watcher")
+    assert box.run("python3", "-c", ask).stdout.strip() == "# EOF"
+    box.configure()
+    box.run(PROGRAM, "install-unit")
+    assert "20-network" not in box.sh("systemctl cat watcher")
+    box.run("systemctl", "restart", "watcher")
+
+
 def test_a_wrong_setting_at_the_start_is_not_tried_again(box):
     """Exit code 78: one try, and the reason in the journal."""
     box.configure(backoff_step_sec=-1)

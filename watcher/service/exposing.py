@@ -7,6 +7,7 @@ holds a connection open, holds up nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.server
 import json
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_NO_NETWORK = "the sandbox of the unit has no network: say `watcher install-unit` again"
 _PATIENCE_SEC = 10.0
 """For a client that connects and says nothing."""
 
@@ -93,7 +95,9 @@ class Exposed:
                 host, _, port = listen.rpartition(":")
                 self._server = _Tcp((host.strip("[]"), int(port)), metrics, health)
         except OSError as error:
-            raise SettingsError(f"metrics_listen = {listen!r}: cannot be listened on: {error.strerror}") from None
+            closed = error.errno == errno.EAFNOSUPPORT
+            why = _NO_NETWORK if closed else error.strerror
+            raise SettingsError(f"metrics_listen = {listen!r}: cannot be listened on: {why}") from None
         self.address = self._server.server_address
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
