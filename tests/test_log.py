@@ -202,18 +202,20 @@ def test_of_one_trouble_at_many_places_the_first_are_said_and_the_rest_counted()
     """The count comes when the minute is over; another trouble is not held back by it."""
     now = [0.0]
     calmed = Calm(lambda: now[0])
-    lines = [passes(calmed, "check_undecided", path=b"%d" % number, reason="io_error") for number in range(1000)]
+    lines = [passes(calmed, "not cleared up", path=b"%d" % number, reason="io_error") for number in range(1000)]
     assert sum(line is not None for line in lines) == calm.SAID_AT_MOST
-    assert passes(calmed, "check_failed", path=b"1", reason="truncated")
+    assert passes(calmed, "folder cannot be read", path=b"1", reason="denied")
     assert calmed.more() == []
     now[0] = calm.WINDOW_SEC
-    assert calmed.more() == [("check_undecided", "io_error", 1000 - calm.SAID_AT_MOST)]
+    assert calmed.more() == [("not cleared up", "io_error", 1000 - calm.SAID_AT_MOST)]
     assert calmed.more() == []
 
 
 def test_news_and_changes_of_state_always_pass():
-    """A folder that comes and goes is suspended in the log as often as it is back."""
+    """A folder that comes and goes is suspended in the log as often as it is back; a film's life has no gaps."""
     calmed = Calm(lambda: 0.0)
+    for number in range(50):
+        assert passes(calmed, "check_failed", path=b"%d" % number, reason="truncated", **{"from": "A", "to": "B"})
     for _ in range(50):
         assert calmed(None, "info", {"event": "found", "path": b"a"})
         assert "times" not in passes(calmed, "root suspended", root=b"/films", reason="empty")

@@ -135,15 +135,18 @@ def counted(tmp_path):
 
 
 async def test_the_same_programs_are_asked_once(counted, tmp_path):
-    """A start costs nothing then; another file under either name is asked again."""
+    """A start costs nothing then; another file under either name is asked again. Only who wants to leaves a trace."""
     pair, starts = counted
     file = tmp_path / "ffmpeg.json"
-    first = await tools.find_tools(*pair, remembered=file)
+    await tools.find_tools(*pair, remembered=file)
+    assert not file.exists()
+    starts()
+    first = await tools.find_tools(*pair, remembered=file, remember=True)
     assert starts() == 5
-    assert await tools.find_tools(*pair, remembered=file) == first
+    assert await tools.find_tools(*pair, remembered=file, remember=True) == first
     assert starts() == 0
     os.utime(pair[1], (1, 1))
-    assert await tools.find_tools(*pair, remembered=file) == first
+    assert await tools.find_tools(*pair, remembered=file, remember=True) == first
     assert starts() == 5
 
 
@@ -153,11 +156,11 @@ async def test_a_memory_that_cannot_be_read_costs_only_the_asking(counted, tmp_p
     pair, starts = counted
     file = tmp_path / "ffmpeg.json"
     file.write_bytes(content)
-    await tools.find_tools(*pair, remembered=file)
+    await tools.find_tools(*pair, remembered=file, remember=True)
     assert starts() == 5
-    await tools.find_tools(*pair, remembered=file)
+    await tools.find_tools(*pair, remembered=file, remember=True)
     assert starts() == 0
-    await tools.find_tools(*pair, remembered=tmp_path / "no folder" / "ffmpeg.json")
+    await tools.find_tools(*pair, remembered=tmp_path / "no folder" / "ffmpeg.json", remember=True)
     assert not (tmp_path / "no folder").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["calls", "ffmpeg", "ffmpeg.json", "ffprobe"]
 
@@ -167,7 +170,7 @@ async def test_a_program_that_is_refused_is_not_remembered(tmp_path):
     old = program(tmp_path, "ffmpeg", says_version("4.2"))
     program(tmp_path, "ffprobe", says_version("4.2"))
     with pytest.raises(ToolTooOld):
-        await tools.find_tools(old, remembered=tmp_path / "ffmpeg.json")
+        await tools.find_tools(old, remembered=tmp_path / "ffmpeg.json", remember=True)
     assert not (tmp_path / "ffmpeg.json").exists()
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FAST = {
     "stable_wait_sec": 2, "settle_sec": 0.5, "debounce_quiet_sec": 0.1, "debounce_at_most_sec": 1, "loop_interval_sec": 1,
-    "backoff_step_sec": 1, "backoff_max_sec": 4, "integrity_quick_mode": True,
+    "backoff_step_sec": 1, "backoff_max_sec": 4, "integrity_quick_mode": True, "log_level": "debug",
 }  # fmt: skip
 
 

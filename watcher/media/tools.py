@@ -33,17 +33,18 @@ _START_LIMIT_SEC: Final = 60.0
 
 
 async def find_tools(
-    ffmpeg_setting: str = "", ffprobe_setting: str = "", *, remembered: Path | None = None
+    ffmpeg_setting: str = "", ffprobe_setting: str = "", *, remembered: Path | None = None, remember: bool = False
 ) -> ffmpeg.Tools:
     """Find the first pair of programs that can do the work.
 
-    `remembered` is a file in which the answer is kept, so that the same programs are not asked again. Raises ToolMissing when there is none or one lacks what we need, ToolTooOld when the best one is too old. A program
-    named by a setting is used or refused, never passed over.
+    `remembered` is a file with an earlier answer, so that the same programs are not asked again; with `remember` a new
+    answer is kept there. Raises ToolMissing when there is none or one lacks what we need, ToolTooOld when the best one
+    is too old. A program named by a setting is used or refused, never passed over.
     """
     refusal: ToolMissing | ToolTooOld | None = None
     for pair in _pairs(ffmpeg_setting, ffprobe_setting):
         try:
-            return await _known(*pair, remembered) if remembered else await _try_out(*pair)
+            return await _known(*pair, remembered, remember=remember) if remembered else await _try_out(*pair)
         except (ToolMissing, ToolTooOld) as error:
             refusal = refusal or error
             if ffmpeg_setting:
@@ -61,11 +62,12 @@ async def examine(
         return (ffmpeg.Finding("problem", str(error)),)
 
 
-async def _known(program: str, probe: str, remembered: Path) -> ffmpeg.Tools:
+async def _known(program: str, probe: str, remembered: Path, *, remember: bool) -> ffmpeg.Tools:
     found = await asyncio.to_thread(selftest.recall, remembered, program, probe)
     if found is None:
         found = await _try_out(program, probe)
-        await asyncio.to_thread(selftest.remember, remembered, found)
+        if remember:
+            await asyncio.to_thread(selftest.remember, remembered, found)
     return found
 
 

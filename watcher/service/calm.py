@@ -2,7 +2,8 @@
 
 Two rules, for warnings and errors alone. The same trouble at the same place is said the first, second, fourth, eighth
 time, with its number. And of one kind of trouble at many places (a disk that dies under a thousand films) the first few
-are said, and the rest as one line with their count. The database has every single one.
+are said, and the rest as one line with their count. The moves of a film's statuses are its life and no part of this:
+how often they are said is the engine's business. The database has every single one.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Calm:
 
     def __call__(self, _logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Let an event pass, with `times` where it came before; or drop it."""
-        if method not in _TROUBLE or event["event"] in _ALWAYS:
+        if method not in _TROUBLE or event["event"] in _ALWAYS or ("from" in event and "to" in event):
             return event
         with self._lock:
             now = self.clock()

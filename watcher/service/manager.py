@@ -103,7 +103,9 @@ class StateManager(Lifecycle, Working, Answers):
         writers.ignore_sigio()
         self._loop = asyncio.get_running_loop()
         where = self.config.ffmpeg
-        tools = await ffmpeg_tools.find_tools(where.ffmpeg, where.ffprobe, remembered=self.config.tools_path())
+        tools = await ffmpeg_tools.find_tools(
+            where.ffmpeg, where.ffprobe, remembered=self.config.tools_path(), remember=True
+        )
         self._programs = (tools.ffmpeg, tools.ffprobe)
         self._store: StateStore = await self.in_store(upkeep.open_store, self.config, StateStore)
         self._opened = True
