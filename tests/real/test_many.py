@@ -49,10 +49,5 @@ def test_a_thousand_files_dropped_at_once_all_reach_their_final_status(tmp_path)
     for line in service.lines():
         if "from" in line and "to" in line:
             logged[line["event"]] = logged.get(line["event"], 0) + 1
-    told_as_count = {"check_started", "check_failed", "gave_up"}  # trouble that comes again, or to many at once
-    moved = dict(journal)
-    assert logged.keys() == moved.keys()
-    for move, number in moved.items():
-        assert logged[move] <= number if move in told_as_count else logged[move] == number, move
-    assert any(line["event"] == "more of the same" for line in service.lines())
+    assert logged == dict(journal)
     assert os.path.getsize(service.log) < 2_000_000
