@@ -139,6 +139,17 @@ def test_a_program_stream_ends_with_a_whole_packet():
     assert walk(content[: len(content) // 2 + 77]).status == "cut"
 
 
+def test_a_program_stream_that_ends_in_zeros_was_never_filled():
+    """Its padding is of 0xFF; what follows its end code is not its own."""
+    film = clips.content("mpg").removesuffix(b"\0\0\1\xb9")
+    half = len(film) // 2
+    for broken in (film[:half] + bytes(len(film) - half), film + bytes(4096)):
+        found = walk(broken)
+        assert (found.status, found.zeros) == ("cut", True)
+    assert walk(film[:half] + bytes(len(film) - half)).offset == len(film[:half].rstrip(b"\0"))
+    assert not walk(film + b"\0\0\1\xb9" + bytes(4096)).zeros
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,6 +1,8 @@
 """MPEG program streams (mpg, vob): packets that declare their length, so that a cut within the last one is seen.
 
-No length of the whole is declared: a cut between two packets cannot be told from an end.
+No length of the whole is declared: a cut between two packets cannot be told from an end. But nothing but start codes may
+follow a packet (ISO/IEC 13818-1, 2.5.3), and padding is a stream of its own, of 0xFF: a pack's length of zeros up to
+the end of the file was never filled.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ MAGIC: Final = b"\x00\x00\x01\xba"
 _TAIL_BYTES: Final = 1 << 18
 """Looked through for the last pack; they are 2 KB on a DVD."""
 _END: Final = 0xB9
+_END_CODE: Final = b"\x00\x00\x01\xb9"
+_PACK_BYTES: Final = 2048
+"""The length of a pack on every disc."""
 
 
 def walk(reader: Reader) -> Structure:
@@ -21,6 +26,20 @@ def walk(reader: Reader) -> Structure:
     start = max(0, reader.size - _TAIL_BYTES)
     tail = reader.at(start, _TAIL_BYTES)
     end = start + _end_of_packets(tail, tail.rfind(MAGIC))
+    zeros_from = start + len(tail.rstrip(b"\0"))
+    if (
+        reader.size - max(zeros_from, end) >= _PACK_BYTES
+        and tail[zeros_from - start - 4 : zeros_from - start] != _END_CODE
+    ):
+        return Structure(
+            "cut",
+            "mpegps",
+            missing_bytes=reader.size - zeros_from,
+            offset=zeros_from,
+            payload=payload,
+            reasons=(f"nothing but zeros from byte {zeros_from:,} to its end",),
+            zeros=True,
+        )
     if end > reader.size:
         found = cut(reader, "mpegps", end, "its last packet")
         return Structure("cut", "mpegps", None, found.missing_bytes, found.offset, payload, found.reasons)
