@@ -62,6 +62,14 @@ def convert(ours, tmp_path):
 
 
 @pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    """Keep out what the person who runs the tests has set for a watcher of their own."""
+    for name in os.environ:
+        if name.upper().startswith(("WATCHER_", "STATE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
 def _own_log():
     """Take back how a test set the log up: its stream is closed with the test."""
     handlers = logging.root.handlers[:]

@@ -20,10 +20,7 @@ ODD_SHOWN = r"odd\n \x1b[31m[red]\xff.mkv"
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path):
-    for name in os.environ:
-        if name.upper().startswith(("WATCHER_", "STATE_")):
-            monkeypatch.delenv(name)
+def _own_database(monkeypatch, tmp_path):
     monkeypatch.setenv("STATE_DB_URL", str(tmp_path / "watcher.db"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 

@@ -17,13 +17,6 @@ from watcher.errors import SettingsError
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in os.environ:
-        if name.upper().startswith(("WATCHER_", "STATE_")):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def write(tmp_path):
     def write(text, name="settings.toml"):

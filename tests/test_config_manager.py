@@ -17,13 +17,6 @@ at_once = 2
 """
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in os.environ:
-        if name.upper().startswith(("WATCHER_", "STATE_")):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def file(tmp_path):
     file = tmp_path / "custom.toml"

@@ -5,31 +5,14 @@ import os
 
 import pytest
 
-from watcher import cli
 from watcher.service.metrics import StateMetrics
 from watcher.service.upkeep import metrics_file
 from watcher.store.store import StateStore
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path):
-    for name in os.environ:
-        if name.upper().startswith(("WATCHER_", "STATE_")):
-            monkeypatch.delenv(name)
+def _own_database(monkeypatch, tmp_path):
     monkeypatch.setenv("STATE_DB_URL", str(tmp_path / "watcher.db"))
-
-
-@pytest.fixture
-def call(capsys):
-    """Run one command in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            cli.main([os.fsdecode(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture
