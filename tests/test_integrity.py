@@ -10,7 +10,7 @@ import subprocess
 import clips
 import pytest
 
-from watcher.media import ffmpeg, integrity, packets
+from watcher.media import ffmpeg, integrity, packets, structure
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 
@@ -133,6 +133,18 @@ async def test_one_complaint_about_a_proved_film_is_a_note_or_a_verdict_as_asked
     assert (lenient.status, strict.status) == (COMPLETE, INCOMPLETE), (lenient, strict)
     assert lenient.notes
     assert lenient.score < 1
+
+
+@EACH
+async def test_a_complaint_about_a_film_that_ends_in_zeros_is_none_to_forgive(ours, put, tmp_path, mode):
+    """The last frame of AC-3 ends with its checksum; less than a page was lost, and yet the film was not finished."""
+    film = tmp_path / "sound.mp4"
+    clips.ffmpeg("-i", str(clips.path("mkv")), "-map", "0:a", "-c", "copy", str(film))
+    content = bytearray(film.read_bytes())
+    ((_, end),) = structure.walk(os.fsencode(film)).payload
+    content[end - 300 : end] = bytes(300)
+    verdict = await verdict_of(ours, put(bytes(content)), mode)
+    assert (verdict.status, verdict.reason) == (INCOMPLETE, Reason.DAMAGED)
 
 
 @EACH

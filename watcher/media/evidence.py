@@ -50,6 +50,9 @@ closer together. Of 250 intact films only those with PCM, FLAC or data tracks ha
 _UNBROKEN_PACKETS: Final = frozenset({"matroska", "webm", "mp4", "mov", "avi", "flv"})
 _WITH_NOTES: Final = 0.9
 """The score of a whole film about which something is odd."""
+_END_OF_ZEROS: Final = 32
+"""A complaint about a film that ends in so many zeros is none to forgive: a last frame ends with its checksum or its
+entropy-coded content, and a lost write leaves more than this."""
 _SLACK_SEC: Final = 1.5
 _SLACK_SHARE: Final = 0.03
 """By how much intact films of formats without a declared end were seen to end early, at most."""
@@ -129,6 +132,7 @@ class Evidence:
         duration = self.duration_sec or 0.0
         to_its_end = (reached or 0.0) >= duration * (1 - _SLACK_SHARE) - 0.25
         whole = self.structure.status == "whole" and not self.zeros.longest and not self.holes
+        whole = whole and self.zeros.at_end < _END_OF_ZEROS
         return whole and to_its_end and complaints.are_of_intact_films(lines, more_behind=bool(self.structure.notes))
 
     def ends_early(self, finished: Finished) -> bool:

@@ -31,6 +31,7 @@ _WINDOW_BYTES: Final = 64 << 10
 _TAIL_BYTES: Final = 4 << 20
 _CHUNK_BYTES: Final = 1 << 20
 _RUNS_KEPT: Final = 64
+_LAST_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Zeros:
     """Where it begins."""
     runs: tuple[Range, ...] = ()
     """The first 64 runs of at least one page."""
+    at_end: int = 0
+    """Zeros that the payload ends with; counted to 64."""
     bytes_read: int = 0
 
     def told(self) -> str:
@@ -109,9 +112,18 @@ def scan(
             scanner.take(start, end)
             if not whole:
                 scanner.follow(end, payload[-1][1])
-        return Zeros(scanner.longest, scanner.at if scanner.longest else None, tuple(scanner.runs), scanner.bytes_read)
+        at = scanner.at if scanner.longest else None
+        return Zeros(scanner.longest, at, tuple(scanner.runs), _at_end(descriptor, payload), scanner.bytes_read)
     finally:
         os.close(descriptor)
+
+
+def _at_end(descriptor: int, payload: Sequence[Range]) -> int:
+    if not payload:
+        return 0
+    start, end = payload[-1]
+    last = os.pread(descriptor, min(_LAST_BYTES, end - start), max(start, end - _LAST_BYTES))
+    return len(last) - len(last.rstrip(b"\0"))
 
 
 def _sampled(payload: Sequence[Range]) -> Iterator[Range]:
