@@ -1,6 +1,9 @@
 """Verdicts become moves, and every outcome gives its row a next time."""
 
+from dataclasses import replace
+
 import pytest
+from structlog.testing import capture_logs
 
 from watcher.errors import IllegalMove
 from watcher.rules.statuses import IntegrityStatus as I
@@ -128,3 +131,12 @@ def test_the_last_journal_line_equals_the_row_after_every_move(bench, film):
         ).fetchone()
         assert last[0] == entry.integrity_status
         bench.clock.forward(1000)
+
+
+def test_the_log_shows_what_ffmpeg_said_and_nothing_else_as_its_words(bench, film):
+    evidence = ("structure: it ends too early", "decode: [h264] error while decoding", "probe: moov atom not found")
+    with capture_logs() as lines:
+        check(bench, film, replace(CUT, evidence=evidence))
+    (failed,) = [line for line in lines if line["event"] == "check_failed"]
+    assert failed["ffmpeg_stderr"] == "[h264] error while decoding\nmoov atom not found"
+    assert failed["detail"].startswith("cut")

@@ -58,6 +58,10 @@ class Verdict:
             }
         )
 
+    def said_by_ffmpeg(self) -> tuple[str, ...]:
+        """Give the part of the evidence that is FFmpeg's own words."""
+        return tuple(line.partition(": ")[2] for line in self.evidence if line.startswith(("decode: ", "probe: ")))
+
     def sentence(self) -> str:
         """Say the verdict in words for a person: "cut: 41.3 of 43.0 minutes are there (12.0 MB missing at the end)"."""
         if self.status is IntegrityStatus.COMPLETE:

@@ -85,7 +85,7 @@ class Checks:
         failures = entry.failures_in_row + 1
         soon = verdict.reason is Reason.CHANGED_WHILE_CHECKING
         look_at = self._engine.first_look(self._engine.clock(), "closed") if soon else self._engine.backoff(failures)
-        told = {"detail": verdict.sentence(), "said": verdict.evidence}
+        told = {"detail": verdict.sentence(), "said": verdict.said_by_ffmpeg()}
         waits = f"another try: {verdict.sentence()}"
         changes: dict[str, Any] = {"failures_in_row": failures, "waits_for": waits, **told}
         self._engine.move(entry, "check_undecided", reason=str(verdict.reason or ""), next_at=look_at, **changes)
@@ -99,7 +99,7 @@ class Checks:
         counts = looks.counts(verdict, before, entry.signature)
         times = entry.incomplete_in_row + counts
         changes: dict[str, Any] = {"failures_in_row": failures, "incomplete_in_row": times}
-        changes |= {"detail": verdict.sentence(), "said": verdict.evidence}
+        changes |= {"detail": verdict.sentence(), "said": verdict.said_by_ffmpeg()}
         if verdict.reason is Reason.NOT_MEDIA:
             self._engine.move(entry, "check_failed", reason=reason, next_at=None, **changes)
             if machine.may(entry.processed_status, "ignored"):
