@@ -89,7 +89,7 @@ def test_a_broadcast_may_begin_in_the_middle_but_not_go_on_so():
     line = "[h264 @ 0x1] [error] non-existing PPS 0 referenced"
     ears = listener("mpegts")
     assert ears.ignores(line)
-    ears.moved(Progress(30.0, 750, 9.0, 250.0, None))
+    ears.moved(Progress(30.0, 750, 9.0))
     assert not ears.ignores(line)
     assert not listener("matroska").ignores(line)
 

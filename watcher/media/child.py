@@ -45,8 +45,6 @@ class Progress:
     frame: int | None
     speed: float | None
     """Seconds of film a second of ours."""
-    fps: float | None
-    total_size_bytes: int | None
 
 
 class Child:
@@ -221,13 +219,11 @@ class Output:
         values, self._values = self._values, {}
         self.reported_end = values[b"progress"] == b"end"
         microseconds = _number(values.get(b"out_time_us"))
-        frame, size = _number(values.get(b"frame")), _number(values.get(b"total_size"))
+        frame = _number(values.get(b"frame"))
         now = Progress(
             out_time_sec=None if microseconds is None else microseconds / 1e6,
             frame=None if frame is None else int(frame),
             speed=_number(values.get(b"speed", b"").rstrip(b"x")),
-            fps=_number(values.get(b"fps")),
-            total_size_bytes=None if size is None else int(size),
         )
         before, self.progress = self.progress, now
         if before is None or (before.out_time_sec, before.frame) != (now.out_time_sec, now.frame):
