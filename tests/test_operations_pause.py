@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -281,6 +282,26 @@ def test_a_paused_child_is_stopped_and_goes_on(child):
         pauses.leave()
         assert child.wait(10) == -signal.SIGTERM
     assert stopped_by == ["T", "T", "T"]
+
+
+def test_the_time_for_which_children_were_stopped_is_counted_once(monkeypatch):
+    """However often a pause is asked for, and while it lasts, too."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    pauses = PauseManager(signals=())
+    seen = []
+    for seconds, change in (
+        (5, "request_pause"),
+        (2, "request_pause"),
+        (1, "resume"),
+        (7, "resume"),
+        (9, "request_pause"),
+    ):
+        now[0] += seconds
+        getattr(pauses, change)()
+        seen.append(pauses.children.stopped_sec)
+    now[0] += 4
+    assert [*seen, pauses.children.stopped_sec] == [0, 2, 3, 3, 3, 7]
 
 
 def test_a_child_that_has_ended_is_not_signalled(child, monkeypatch):

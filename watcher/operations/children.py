@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,10 +36,20 @@ class Children:
         self._lock = threading.Lock()
         self._known: list[Process] = []
         self._stopped = False
+        self._since = 0.0
+        """When they were stopped last, on the monotonic clock."""
+        self._stopped_before = 0.0
+        """The seconds of the stops that are over."""
 
     def __bool__(self) -> bool:
         """Whether there is one."""
         return bool(self._known)
+
+    @property
+    def stopped_sec(self) -> float:
+        """For how long they have been stopped until now, all stops together: time that counts against no limit."""
+        with self._lock:
+            return self._stopped_before + (time.monotonic() - self._since if self._stopped else 0.0)
 
     @contextlib.contextmanager
     def allow(self, process: Process) -> Iterator[None]:
@@ -58,14 +69,17 @@ class Children:
     def stop(self) -> None:
         """Stop them all, and those that come, until `go_on`."""
         with self._lock:
-            self._stopped = True
+            if not self._stopped:
+                self._stopped, self._since = True, time.monotonic()
             for process in self._known:
                 _signal(process, signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Continue them all."""
         with self._lock:
-            self._stopped = False
+            if self._stopped:
+                self._stopped = False
+                self._stopped_before += time.monotonic() - self._since
             for process in self._known:
                 _signal(process, signal.SIGCONT)
 
