@@ -36,9 +36,9 @@ async def beat(roots):
     """One turn, its scans, and the turn that takes their end."""
     roots._next_beat = 0.0
     await roots.turn()
-    await asyncio.gather(*(root.beat for root in roots._roots.values() if root.beat is not None))
+    await asyncio.gather(*(root.beat for root in roots.all() if root.beat is not None))
     await roots.turn()
-    tasks = [root.task for root in roots._roots.values() if root.task is not None]
+    tasks = [root.task for root in roots.all() if root.task is not None]
     if tasks:
         await asyncio.wait(tasks)
 
@@ -48,7 +48,7 @@ def suspended(bench):
 
 
 async def test_a_doubted_root_is_not_believed_again_for_the_films_that_never_left(bench, kept, capsys):
-    root = await kept._take_on(os.fsencode(bench.root), "poll")
+    root = await kept.take_on(os.fsencode(bench.root), "poll")
     await beat(kept)
     shutil.move(bench.root / "big", bench.root.parent / "elsewhere")
     root.due_scan = 0.0
@@ -65,7 +65,7 @@ async def test_a_doubted_root_is_not_believed_again_for_the_films_that_never_lef
 
 
 async def test_a_person_vouches_for_a_doubted_root(bench, kept):
-    root = await kept._take_on(os.fsencode(bench.root), "poll")
+    root = await kept.take_on(os.fsencode(bench.root), "poll")
     await beat(kept)
     shutil.rmtree(bench.root / "big")
     root.due_scan = 0.0
@@ -79,7 +79,7 @@ async def test_a_person_vouches_for_a_doubted_root(bench, kept):
 
 async def test_nothing_is_believed_against_a_film_whose_folder_was_pulled_away(bench, kept):
     """What stands against it is trouble of the machine; what speaks for it was read from it and stays."""
-    await kept._take_on(os.fsencode(bench.root), "poll")
+    await kept.take_on(os.fsencode(bench.root), "poll")
     await beat(kept)
     with bench.engine.turn():
         spec = bench.checks.begin(bench.entry("big/1.mkv"), "test")

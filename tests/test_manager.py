@@ -176,6 +176,27 @@ async def test_a_manager_opens_by_itself_and_closing_twice_or_while_it_monitors_
     await StateManager(config).close()
 
 
+async def test_what_was_stopped_can_be_asked_for_work_and_monitor_again(config, films):
+    """And a stop that comes before monitoring began counts for it."""
+    film(films / "film.mkv", **kinds["english_stereo"])
+    config = StateConfig(**{**config.model_dump(), "watch": [{"path": str(films)}]})
+    async with StateManager(config) as manager:
+        for _ in range(2):
+            manager.stop()
+            await manager.start_monitoring()
+            assert not manager.is_watching()
+        await manager.discover_directory(films)
+        assert [result["status"] for result in await manager.process_pending()] == ["success"]
+
+
+async def test_a_manager_that_is_not_open_can_be_stopped_and_told_to_reload(config):
+    manager = StateManager(config)
+    manager.stop()
+    manager.reload()
+    assert manager.running() == {}
+    await manager.close()
+
+
 async def test_closing_while_another_task_works_ends_that_work_first(config, films):
     """As a signal handler does: the film that was being checked is as it was, and the next manager goes on."""
     film(films / "long.mkv", seconds=30)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -202,16 +203,16 @@ async def test_a_broken_database_is_said_loudly_and_a_scan_finds_what_the_backup
     (films / "old.mkv").write_bytes(b"old")
     async with StateManager(config) as manager:
         await manager.discover_directory(os.fsencode(films))
-        copy = await manager._upkeep.backup()
+        copy = await manager.backup()
         (films / "new.mkv").write_bytes(b"new")
         await manager.discover_directory(os.fsencode(films))
-    assert copy.parent == tmp_path / "copies"
+    assert Path(copy).parent == tmp_path / "copies"
     os.truncate(tmp_path / "watcher.db", 5000)
     with capture_logs() as lines:
         async with StateManager(config) as manager:
             found = await manager.discover_directory(os.fsencode(films))
     (loud,) = [line for line in lines if line["log_level"] == "error"]
     assert loud["event"] == "database restored from a backup"
-    assert loud["restored_from"] == str(copy)
+    assert loud["restored_from"] == copy
     assert all(os.path.exists(path) for path in loud["set_aside"])
     assert (found["discovered_files"], found["files_added"]) == (2, 1)

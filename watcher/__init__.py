@@ -4,9 +4,10 @@ The map, top to bottom; imports only go down:
 
     cli            words to calls
     testing/       films and a manager for tests of your own
-    service/       library (the public names); the running thing: manager (the loop), lifecycle, working and answers (what is asked
-                   of it), shapes, health, legacy, roots, discovery, judging and scans, patience, hints, intake, dispatch, engine (the one place that changes a status), checks, conversions, landing
-                   and temps, pairs, second_thoughts, jobs,
+    service/       library and manager (the public names); assembly (how a service is put together, once), lifecycle, bell,
+                   loop (its turns), demand (work somebody waits for), shapes, health, legacy; the running thing: roots,
+                   discovery, judging and scans, scanner, patience, hints, intake, dispatch, engine (the one place that
+                   changes a status), checks, conversions, outcomes, landing and temps, pairs, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, doctor,
                    log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,

@@ -12,33 +12,31 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from watcher.service.engine import Engine
-    from watcher.service.judging import Judge, WatchedRoot
+    from watcher.service.judging import WatchedRoot
     from watcher.service.recovery import Recovery
-    from watcher.service.scanner import Scanner
+    from watcher.service.roots import Roots
 
 
 class Discovery:
-    """The part of `Roots` that takes folders on without watching them."""
+    """Takes folders on without watching them."""
 
-    if TYPE_CHECKING:
-        _roots: dict[int, WatchedRoot]
-        _engine: Engine
-        _judge: Judge
-        _recovery: Recovery
-        _scanner: Scanner
-        _in_store: Callable[..., Awaitable[Any]]
-
-        async def _take_on(self, path: bytes, wanted: str) -> WatchedRoot: ...
+    def __init__(
+        self, engine: Engine, roots: Roots, recovery: Recovery, in_store: Callable[..., Awaitable[Any]]
+    ) -> None:
+        self._engine = engine
+        self._roots = roots
+        self._recovery = recovery
+        self._in_store = in_store
 
     async def discover(self, path: bytes, on_progress: Callable[[int], None] | None) -> dict[str, Any]:
         """Scan one folder as a root, once. Raises RootError when it cannot be."""
         top, below = await self._in_store(self._root_around, path)
-        known = next((each for each in self._roots.values() if each.path == top), None)
-        root = known or await self._take_on(top, "poll")
+        known = next((each for each in self._roots.all() if each.path == top), None)
+        root = known or await self._roots.take_on(top, "poll")
         began = time.monotonic()
-        if not await self._judge.is_itself(root):
+        if not await self._roots.judge.is_itself(root):
             raise RootError(f"{names.readable(path)}: {root.suspended}")
-        state = await self._scanner.scan(root, below, on_progress)
+        state = await self._roots.scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
             raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
         await self._recovery.settle(root.id, None if below else state.temporary)
@@ -57,21 +55,22 @@ class Discovery:
 
     async def adopt(self) -> None:
         """Take on every folder the database knows, without watching or scanning it: its films may be worked on."""
+        known = {root.id for root in self._roots.all()}
         for row in await self._in_store(self._engine.store.roots):
-            if row.id not in self._roots:
+            if row.id not in known:
                 await self.around(row.path)
 
     async def around(self, folder: bytes) -> WatchedRoot:
         """Give the root that a folder lies in, taken on if it was not; a folder in none becomes one."""
         top, _ = await self._in_store(self._root_around, folder)
         row = await self._in_store(self._engine.store.root_at, top)
-        root = self._roots.get(row.id)
+        root = next((each for each in self._roots.all() if each.id == row.id), None)
         if root is None:
-            root = await self._take_on(top, "poll")
-            await self._judge.is_itself(root)
+            root = await self._roots.take_on(top, "poll")
+            await self._roots.judge.is_itself(root)
             root.compared, root.due_scan = True, float("inf")
         elif root.suspended is not None:
-            await self._judge.is_itself(root)
+            await self._roots.judge.is_itself(root)
         return root
 
     def _root_around(self, path: bytes) -> tuple[bytes, bytes]:

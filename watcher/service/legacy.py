@@ -8,6 +8,7 @@ old tools never checked whether a film is whole: what they were through with res
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.watch import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from watcher.rules.signature import Signature
     from watcher.service.engine import Engine
@@ -209,3 +210,36 @@ class Importer:
         raw = (seen.device, seen.inode, seen.size_bytes, seen.mtime_ns, seen.blocks)
         look_at = int(self._engine.first_look(self._engine.clock(), "") * 1000)
         self._store.insert_entries([(folder_id, name, raw, "")], self._engine.now_ms(), {"": look_at})
+
+
+# --- what the manager asks for
+
+
+async def migrate(engine: Engine, in_store: Callable[..., Awaitable[Any]], folder: bytes) -> dict[str, Any]:
+    """Take over the state files in a folder and below it. See `StateManager.migrate_legacy_state_files`."""
+    outcome = Imported()
+    if not await asyncio.to_thread(os.path.isdir, folder):
+        outcome.errors.append(f"{names.readable(folder)}: the folder does not exist")
+    for file in await asyncio.to_thread(find_files, folder):
+        items = await asyncio.to_thread(read_file, file, outcome)
+        await _import(engine, in_store, items, folder, outcome)
+    return outcome.to_dict()
+
+
+async def take_over(
+    engine: Engine, in_store: Callable[..., Awaitable[Any]], data: dict[str, Any], folder: bytes
+) -> dict[str, Any]:
+    """Take over what was read already. See `StateManager.import_legacy_results`."""
+    outcome = Imported()
+    items = await asyncio.to_thread(read, data, folder, outcome)
+    await _import(engine, in_store, items, folder, outcome)
+    return outcome.to_dict()
+
+
+async def _import(
+    engine: Engine, in_store: Callable[..., Awaitable[Any]], items: list[Item], folder: bytes, outcome: Imported
+) -> None:
+    watched = [os.fsencode(item.path) for item in engine.config.watch]
+    importer = await in_store(Importer, engine, watched)
+    for start in range(0, len(items), BATCH):
+        await in_store(importer.take, items[start : start + BATCH], folder, outcome)

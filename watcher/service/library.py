@@ -13,7 +13,7 @@ from watcher.rules import machine, planner
 from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
 from watcher.service import log
 from watcher.service.manager import StateManager
-from watcher.service.parts import absolute
+from watcher.service.shapes import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watcher.media.ffmpeg import Tools
     from watcher.rules.statuses import Status
     from watcher.rules.verdict import Verdict
-    from watcher.service.parts import AnyPath
+    from watcher.service.shapes import AnyPath
     from watcher.store.models import FileEntry
     from watcher.store.store import StateStore
 

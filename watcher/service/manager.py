@@ -1,69 +1,50 @@
-"""The state manager: assembles the service from its parts, and turns its one loop.
+"""The state manager: what can be asked of a service, by its public names. How it answers stands where each call leads.
 
-asyncio carries the loop, the children and the signals. The store is used from one thread, disks are looked at in
-others, and watchdog's threads only append to an inbox. Everything that happens is noted first and acted on in a turn;
-a turn ends with the time of the next one, so an idle service sleeps.
+`assembly` puts the service together, `loop` turns it, `demand` has work done that somebody waits for, `shapes` and
+`health` tell how it stands, `upkeep` keeps the database well, `legacy` comes from the old tools.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import random
+import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
-from watcher.media import tools as ffmpeg_tools
-from watcher.rules.debounce import Debouncer
-from watcher.service import counting, landing, patience, upkeep, wishes
-from watcher.service.answers import Answers
-from watcher.service.checks import Checks
-from watcher.service.conversions import Conversions
-from watcher.service.dispatch import Dispatch
-from watcher.service.engine import Engine
-from watcher.service.executor import LocalPool
-from watcher.service.exposing import Exposed
-from watcher.service.intake import Intake
-from watcher.service.jobs import Cancelled, Checked, Failed, Made
+from watcher.service import health, legacy, shapes
+from watcher.service.assembly import Parts, assemble
+from watcher.service.bell import Bell
+from watcher.service.demand import OnDemand
 from watcher.service.lifecycle import Lifecycle
-from watcher.service.log import say_the_rest
-from watcher.service.notify import Notifier
-from watcher.service.recovery import Recovery
-from watcher.service.reloading import Reloading, slots_of
-from watcher.service.roots import Roots
-from watcher.service.temps import Temps
-from watcher.service.work import Worker
-from watcher.service.working import Working
-from watcher.store import reports
+from watcher.service.loop import Loop
+from watcher.service.reloading import Reloading
+from watcher.service.shapes import absolute
 from watcher.store.store import StateStore
-from watcher.watch import writers
-from watcher.watch.observers import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watcher.config import StateConfig
-    from watcher.service.jobs import Outcome
-
-log = structlog.get_logger("watcher")
-
-TURN_APART_SEC = 0.1
-"""Turns are at least so far apart: in a storm of events one turn takes in many."""
-
-PROGRESS_EVERY_SEC = 5.0
-"""How often the progress of running jobs is written down for `watcher status`."""
+    from watcher.service.shapes import AnyPath
 
 
-class StateManager(Lifecycle, Working, Answers):
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What there is while it is open."""
+
+    parts: Parts
+    loop: Loop
+    demand: OnDemand
+
+
+class StateManager:
     """The whole service on one database. An async context manager; the first call opens it where nobody did.
 
-    Raises StoreError, ToolError or RootError from `open`, each a sentence for a person. What can be asked of it stands
-    in `answers` and `working`, how it opens and closes in `lifecycle`; here is how it is put together and turns.
+    What is a coroutine raises StoreError, ToolError or RootError when it cannot be opened, each a sentence for a
+    person. The `get_...` questions read the database beside all work, over a connection of their own; they are plain
+    calls, and may come from any thread. Paths may be text, bytes or `os.PathLike`; times in answers are ISO 8601 in UTC.
 
+    >>> import asyncio
     >>> from watcher.testing import create_temp_videos, create_test_manager
     >>> async def example():
     ...     async with await create_test_manager() as manager:
@@ -82,212 +63,221 @@ class StateManager(Lifecycle, Working, Answers):
         read: Callable[[], StateConfig] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
+        """`read` gives the settings anew for `reload`; `clock` is the wall clock, in epoch seconds."""
         self.config = config
+        """The settings in force."""
         self._read = read
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._outcomes: list[Outcome] = []
-        self._landings: set[asyncio.Task[None]] = set()
-        self._notifier = Notifier()
-        self._opened = False
-        self._last_turn = time.monotonic()
-        self._exposed: Exposed | None = None
-        self._observing = False
-        self._watching = False
-        self._next_progress = 0.0
-        self._next_due = 0.0
+        self._bell = Bell()
+        self._life = Lifecycle(self._open, self._end)
 
-    async def open(self) -> None:
-        """Find FFmpeg, open the database, clear up after a stop. Nothing is watched yet."""
-        writers.ignore_sigio()
-        self._loop = asyncio.get_running_loop()
-        where = self.config.ffmpeg
-        tools = await ffmpeg_tools.find_tools(
-            where.ffmpeg, where.ffprobe, remembered=self.config.tools_path(), remember=True
-        )
-        self._programs = (tools.ffmpeg, tools.ffprobe)
-        self._store: StateStore = await self.in_store(upkeep.open_store, self.config, StateStore)
-        self._opened = True
-        self._engine = Engine(self._store, self.config, random.Random(), self._clock)  # noqa: S311 - jitter, no secret
-        self._checks = Checks(self._engine)
-        self._conversions = Conversions(self._engine)
-        intake = Intake(self._engine)
-        self._observers = Observers(self.wake)
-        self._debouncer = Debouncer(
-            self.config.debounce_quiet_sec, self.config.debounce_at_most_sec, self.config.max_state_entries
-        )
-        self._recovery = Recovery(self._engine, self._checks, self._conversions, self.in_store)
-        in_turn = partial(self.in_store, self._in_turn)
-        temps = Temps()
-        self._landing = landing.Landing(
-            self._conversions, lambda: landing.keeping(self.config), temps, in_turn, self._recovery.adopt
-        )
-        self._roots = Roots(self._engine, self._recovery, intake, self._observers, self.in_store, self.wake)
-        work = Worker(tools, lambda: self.config, temps).do
-        self._pool = LocalPool(slots_of(self.config), counting.timed(work, self._engine.metrics), self._ended)
-        self._dispatch = Dispatch(self._engine, self._checks, self._conversions, self._pool, self._roots, self.in_store)
-        self._upkeep = upkeep.Upkeep(self._engine, self.in_store)
-        told = (self._notifier, self._read, self._configure, self.in_store)
-        self._reloading = Reloading(self._engine, self._roots, *told)
-        log.info("opened", database=str(self._store.path), ffmpeg=tools.version)
-        await self._recovery.open()
+    # --- beginning and end
 
-    async def in_store(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a call in the store's thread and give its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
+    async def ready(self) -> None:
+        """Open what is not open yet: find FFmpeg, open the database, clear up after a stop. Nothing is watched yet."""
+        await self._life.ready()
 
-    async def _close(self) -> None:
-        if not self._opened:
-            self._thread.shutdown()
-            self._notifier.close()
-            return
-        self._opened = False
-        self._notifier.stopping()
-        async with self._notifier.more_time():
-            await self._wind_down()
-        await self.in_store(self._store.close)
-        self._thread.shutdown()
-        self._notifier.close()
-        say_the_rest(all_of_it=True)
-        log.info("closed")
-
-    async def _wind_down(self) -> None:
-        if self._exposed is not None:
-            await asyncio.to_thread(self._exposed.close)
-        with contextlib.suppress(TimeoutError):  # a thread that waits for a silent disk ends with the program
-            await patience.within(self.config.answer_within_sec, self._observers.stop)
-        await self._upkeep.close()
-        await self._roots.close()
-        await asyncio.gather(*self._landings, return_exceptions=True)
-        await self._pool.close()
-        await self._take_outcomes()
-        await asyncio.gather(*self._landings, return_exceptions=True)
-
-    def reload(self) -> None:
-        """Read the settings anew, soon. Safe from a signal handler."""
-        self._reloading.asked = True
-        self.wake()
+    async def _open(self) -> _Running:
+        self._bell.listen()
+        parts = await assemble(self.config, self._bell, self._clock)
+        told = (parts.notifier, self._read, self._configure, parts.in_store)
+        loop = Loop(parts, self._bell, Reloading(parts.engine, parts.roots, *told))
+        return _Running(parts, loop, OnDemand(parts, loop, self._bell))
 
     def _configure(self, config: StateConfig) -> None:
         self.config = config
-        self._engine.configure(config)
-        self._pool.resize(slots_of(config))
+        if (running := self._life.running) is not None:
+            running.parts.configure(config)
+
+    async def close(self) -> None:
+        """Stop everything: jobs are cancelled, their processes gone, the database closed.
+
+        Safe to call twice, at the same time, and from a task that a signal handler made while another one monitors or
+        works: that one ends first.
+        """
+        self._bell.close()
+        await self._life.close()
+
+    @staticmethod
+    async def _end(running: _Running) -> None:
+        await running.loop.ended()
+        async with running.demand.one_caller:
+            await running.loop.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.ready()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def start_monitoring(self) -> None:
-        """Watch the configured folders and work, until `stop`, `close` or cancellation. Raises RootError."""
-        await self.ready()
-        self._rests.clear()
-        try:
-            await self._monitor()
-        finally:
-            self._watching = False
-            self._rests.set()
+        """Watch the configured folders and work, until `stop`, `close` or cancellation.
 
-    async def _monitor(self) -> None:
-        self._observing = True
-        await self._roots.start(self.config.watch, observing=True)
-        if self.config.metrics_listen:
-            numbers = self._engine.metrics.to_openmetrics
-            self._exposed = Exposed(self.config.metrics_listen, numbers, self.get_health_status)
-        self._watching = True
-        self._notifier.ready()
-        log.info("watching", **self._roots.summary())
-        while not self._stop.is_set():
-            with self._engine.metrics.timer("turn"):
-                deadline = await self.turn()
-            if self.is_compared():
-                self._upkeep.turn()
-            await self._sleep(deadline)
+        Raises RootError for a folder that lies in another one. Where it monitors already, it waits for that to end.
+        """
+        running = await self._life.ready()
+        await running.loop.monitor(self.get_health_status)
 
-    def _busy(self) -> bool:
-        return bool(self._pool.running() or self._landings or self._outcomes)
+    def stop(self) -> None:
+        """Have `start_monitoring` end, the one that runs or the next. Safe from a signal handler and any thread."""
+        self._bell.stop()
 
-    async def _sleep(self, deadline: float) -> None:
-        """Sleep until `deadline` (seconds of the wall clock), a wake-up, or the loop's interval at the latest."""
-        await asyncio.sleep(TURN_APART_SEC)
-        wait = min(deadline - self._clock(), self.config.loop_interval_sec)
-        if self._notifier.watchdog_sec:
-            wait = min(wait, self._notifier.watchdog_sec / 2)
-        if wait > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
-        self._wake.clear()
+    def reload(self) -> None:
+        """Read the settings anew, soon. Safe from a signal handler; nothing happens where it is not open."""
+        if (running := self._life.running) is not None:
+            running.loop.reload()
 
-    async def turn(self) -> float:
-        """Take in what happened, start what is due; gives the time of the next turn, in seconds of the wall clock."""
-        async with self._one_turn:
-            return await self._turn()
+    # --- work on demand
 
-    async def _turn(self) -> float:
-        self._last_turn = time.monotonic()
-        await self._take_outcomes()
-        await self._take_hints()
-        next_root = await self._roots.turn()
-        if self._store.changed() or self._reloading.asked or self._clock() >= self._next_due:
-            for root in await self.in_store(wishes.take, self._engine):
-                self._roots.vouch(root)
-            await self._reloading.turn()
-            self._next_due = await self._dispatch.turn()
-        for attempt in await self.in_store(self._engine.take_cancels):
-            self._pool.cancel(attempt)
-        await self._say()
-        monotonic = self._debouncer.next_deadline()
-        next_hint = self._clock() + monotonic - time.monotonic() if monotonic is not None else float("inf")
-        return min(self._next_due, next_root, next_hint)
+    async def discover_directory(
+        self, directory: AnyPath, on_progress: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
+        """Take in the films of a folder and all below it, down to `max_scan_depth`. Several calls at once are safe.
 
-    async def _take_hints(self) -> None:
-        now = time.monotonic()
-        if self._observing:
-            for hint in self._observers.drain():
-                counting.heard(self._engine.metrics, hint)
-                if hint.trouble:
-                    self._roots.trouble(hint.root_id, hint.trouble)
-                else:
-                    self._debouncer.hint(hint.root_id, hint.path, hint.kind, now)
-        if due := self._debouncer.due(now):
-            await self._roots.look_at(due)
+        Gives `directory`, `discovered_files`, `files_added`, `files_updated`, `files_moved`, `files_gone`,
+        `scan_time_sec` and `status`: "success", or "error" with `error`, a sentence, when the folder is not there or
+        not itself. Raises StoreError. `on_progress` is called now and then with the number of films seen so far.
+        """
+        running = await self._life.ready()
+        return await running.demand.discover(absolute(directory), on_progress)
 
-    def _ended(self, outcome: Outcome) -> None:
-        self._outcomes.append(outcome)
-        self._wake.set()
+    async def process_pending(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Work off what is due now, `batch_size` at a time, and give one result a file worked on.
 
-    async def _take_outcomes(self) -> None:
-        for task in [task for task in self._landings if task.done()]:
-            self._landings.discard(task)
-            task.result()
-        outcomes, self._outcomes = self._outcomes, []
-        for outcome in outcomes:
-            if isinstance(outcome, Made):
-                task = asyncio.create_task(self._landing.land(outcome))
-                self._landings.add(task)
-                task.add_done_callback(lambda _: self._wake.set())
-            elif outcome.spec.temp is not None and isinstance(outcome, Failed | Cancelled):
-                await self._landing.ended(outcome)
-            elif isinstance(outcome, Checked):
-                await self.in_store(self._in_turn, self._checked, await self._roots.believed(outcome))
-            else:
-                await self.in_store(self._in_turn, self._conversions.void, outcome.spec.attempt_id)
+        Files that wait (for quiet, for another try) stay waiting. `limit`: at most so many files, the longest due first.
+        A result has `file_path`, `file_id`, `group_id`, `is_stereo`, `integrity_status`, `processed_status`,
+        `size_bytes`, `processing_time_sec`, `integrity_score` (0 to 1, None before the first verdict), `has_en2` (None
+        before it is known), `last_error` (a sentence or None) and `status`: "success", "error" or "waiting".
+        """
+        running = await self._life.ready()
+        return await running.demand.pending(limit)
 
-    def _checked(self, outcome: Checked) -> None:
-        """Write a verdict; what can be said about a whole film's sound at once need not wait for a free place."""
-        entry = self._checks.ended(outcome)
-        if entry is not None:
-            self._conversions.begin(entry, may_start=False)
+    async def process_file(self, path: AnyPath) -> dict[str, Any]:
+        """Work on one file now, whatever its time, and give its result in the shape of `process_pending`.
 
-    def _in_turn(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        with self._engine.turn():
-            return call(*arguments)
+        A file nobody knows is taken in; one that failed or was given up is tried again; with one that rests, nothing
+        is done. Only a file that is being written stays waiting. Raises FileNotFoundError, or RootError for a file
+        whose folder is not itself.
+        """
+        running = await self._life.ready()
+        return await running.demand.file(absolute(path))
 
-    async def _say(self) -> None:
-        if self._roots.is_looked_after():
-            self._notifier.alive()
-        say_the_rest()
-        running = self._pool.running()
-        if running and time.monotonic() >= self._next_progress:
-            self._next_progress = time.monotonic() + PROGRESS_EVERY_SEC
-            await self.in_store(self._engine.write_progress, running)
-            queue = await self.in_store(reports.due, self._store, self._engine.now_ms())
-            self._engine.metrics.record_gauge("queue_depth", queue)
-        counting.now(self._engine.metrics, running_jobs=len(running), waiting_hints=len(self._debouncer))
-        self._notifier.status(f"{len(running)} running; {self._roots.sentence()}")
+    async def work_off(self) -> None:
+        """Work until nothing is due, running or waiting to settle among the folders that were taken on."""
+        running = await self._life.ready()
+        await running.demand.everything()
+
+    # --- to tell
+
+    def get_system_status(self) -> dict[str, Any]:
+        """Give the state of everything. Raises StoreError while there is no database.
+
+        `total_files` (there now), `gone_files`, `total_groups`, `by_integrity_status` and `by_processed_status` (every
+        status a key), `due_files`, `quarantined_files`, `database_size_mb`, `total_processing_time_sec` (checks and
+        conversions of the last week), `processing_rate_fps` (files finished a second, over the last hour), `running`
+        (whether it monitors), `running_jobs` (path, kind, percent, started_at), `roots`, and `config`, the settings.
+        """
+        from watcher.config import flat  # noqa: PLC0415 - settings are read above the service
+
+        with self._reading() as store:
+            known = shapes.of_system(store, int(self._clock() * 1000))
+        running = self._life.running
+        timings = running.parts.engine.metrics.get_summary(since_hours=7 * 24)["timings"] if running else {}
+        worked = sum(timings[name]["sum"] for name in ("check", "conversion") if name in timings)
+        more = {"total_processing_time_sec": round(worked, 3), "running": self.is_watching()}
+        return {**known, **more, "config": flat(self.config)}
+
+    def get_file_status(self, path: AnyPath) -> dict[str, Any] | None:
+        """Give what is known about a file: the shape of `process_pending`, with `reason`, `waits_for`, `next_check_at`,
+        `discovered_at`, `missing_since` and its `journal`. None for a file that is not known. Raises StoreError.
+        """
+        with self._reading() as store:
+            return shapes.story(store, absolute(path))
+
+    def get_group_status(self, group_id: int) -> dict[str, Any] | None:
+        """Give a group: `group_id`, `directory`, `name`, `total_files`, `files` in the shape of `process_pending`, and
+        `status`: "success" when all of them are done, "error" when one failed, else "waiting". None when there is none.
+        """
+        with self._reading() as store:
+            return shapes.of_group(store, group_id)
+
+    def get_health_status(self) -> dict[str, Any]:
+        """Give `status` ("healthy", "degraded", "unhealthy"), `checked_at` and `issues`, each with `code`, `severity`
+        ("error" or "warning"), `sentence` and `remedy`. Raises nothing.
+        """
+        inside, trouble = None, ""
+        if (running := self._life.running) is not None:
+            tools, loop = running.parts.tools, running.loop
+            programs = (tools.ffmpeg, tools.ffprobe)
+            trouble = next((f"{name} cannot be run any more" for name in programs if not os.access(name, os.X_OK)), "")
+            beat = time.monotonic() - loop.last_turn
+            inside = health.Inside(loop.watching, beat, running.parts.roots.silent(), len(running.parts.debouncer))
+        return health.check(self.config, trouble, inside)
+
+    def is_watching(self) -> bool:
+        """Tell whether the watches stand."""
+        return (running := self._life.running) is not None and running.loop.watching
+
+    def is_compared(self) -> bool:
+        """Tell whether every root has been scanned since the start, or cannot be."""
+        running = self._life.running
+        return running is not None and running.loop.watching and running.parts.roots.compared()
+
+    def running(self) -> dict[str, float]:
+        """Give attempt id -> progress, 0 to 1, of the running jobs."""
+        running = self._life.running
+        return running.parts.pool.running() if running is not None else {}
+
+    def _reading(self) -> StateStore:
+        return StateStore(self.config.database_path(), read_only=True)
+
+    # --- to keep well, and to come from the old tools
+
+    async def run_maintenance(self) -> dict[str, Any]:
+        """Delete what is out of date, beside running work, and give counts.
+
+        Gone are then: entries whose file has been gone for longer than `keep_processed_days` from a folder that is
+        there (never one whose file may exist, never one in work), older journal lines (each file keeps its last), and
+        groups without files. The file is rewritten when that frees a quarter of it. Gives `entries_deleted`,
+        `journal_lines_deleted`, `groups_deleted`, `freed_bytes`, `duration_sec`.
+        """
+        running = await self._life.ready()
+        return await running.parts.upkeep.maintain()
+
+    async def backup(self) -> str:
+        """Copy the database into `backup_dir`, beside running work; gives the copy's path. Raises StoreError."""
+        running = await self._life.ready()
+        return os.fspath(await running.parts.upkeep.backup())
+
+    async def reset(self, *, confirm: bool = False) -> dict[str, Any]:
+        """Forget every file, group and folder, after a backup; films are not touched. Not while it monitors.
+
+        Gives `files_forgotten` and `backup`, its path. Raises ValueError without `confirm=True`, StoreError while work
+        is on record, for that must be cleared up first.
+        """
+        if confirm is not True:
+            raise ValueError("reset forgets everything: say confirm=True")
+        running = await self._life.ready()
+        return await running.demand.forget_all()
+
+    async def migrate_legacy_state_files(self, directory: AnyPath) -> dict[str, Any]:
+        """Take over what `.audio_converter_state.json` files in a folder and below it say; the files stay.
+
+        Gives `imported`, `skipped_existing` (known here, or named twice), `skipped_missing` (not there any more) and
+        `errors`, a sentence each. Nothing that is known already is overwritten.
+        """
+        running = await self._life.ready()
+        return await legacy.migrate(running.parts.engine, running.parts.in_store, absolute(directory))
+
+    async def import_legacy_results(self, data: dict[str, Any], directory: AnyPath = ".") -> dict[str, Any]:
+        """Take over an old tool's results: its state file as a dict, or {"files" or "processed_files": [paths], ...}.
+
+        Relative paths are relative to `directory`. Gives what `migrate_legacy_state_files` gives.
+        """
+        running = await self._life.ready()
+        return await legacy.take_over(running.parts.engine, running.parts.in_store, data, absolute(directory))

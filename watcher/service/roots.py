@@ -17,7 +17,6 @@ import structlog
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus, Reason
 from watcher.service import hints, patience
-from watcher.service.discovery import Discovery
 from watcher.service.judging import DOUBT, SILENT, Judge, WatchedRoot
 from watcher.service.scanner import Scanner
 from watcher.watch import roots
@@ -38,7 +37,7 @@ log = structlog.get_logger("watcher")
 Answer = TypeVar("Answer")
 
 
-class Roots(Discovery):
+class Roots:
     """Keeps the roots of one service: their health, their watches and their scans."""
 
     def __init__(
@@ -53,19 +52,19 @@ class Roots(Discovery):
         self._engine = engine
         self._recovery = recovery
         self._observers = observers
-        self._judge = Judge(engine, recovery, observers, in_store)
+        self.judge = Judge(engine, recovery, observers, in_store)
         self._in_store = in_store
         self._wake = wake
         self._roots: dict[int, WatchedRoot] = {}
         self._closing = threading.Event()
         self._next_beat = 0.0
-        self._scanner = Scanner(engine, intake, in_store, self._judge, self._closing.is_set)
+        self.scanner = Scanner(engine, intake, in_store, self.judge, self._closing.is_set)
 
     # --- beginning and end
 
     async def start(self, watched: Sequence[WatchSettings], *, observing: bool) -> None:
         """Take on the configured roots: judge, watch, and have each scanned. Raises RootError for nested ones."""
-        self._judge.observing = observing
+        self.judge.observing = observing
         paths = [str(item.path).encode(errors="surrogateescape") for item in watched]
         try:
             await patience.within(self._engine.config.answer_within_sec, roots.refuse_nested, paths)
@@ -74,11 +73,12 @@ class Roots(Discovery):
                 "not compared", reason="a folder does not answer, so it is not known whether one lies in another"
             )
         for item, path in zip(watched, paths, strict=True):
-            await self._take_on(path, item.mode)
+            await self.take_on(path, item.mode)
         self._beat(time.monotonic())
         await asyncio.gather(*(root.beat for root in self._roots.values() if root.beat is not None))
 
-    async def _take_on(self, path: bytes, wanted: str) -> WatchedRoot:
+    async def take_on(self, path: bytes, wanted: str) -> WatchedRoot:
+        """Know a folder as a root from now on. It is suspended until it is first looked at."""
         row = await self._in_store(self._engine.store.root_at, path)
         waits = patience.Patience(self._engine.config.answer_within_sec)
         try:
@@ -104,6 +104,10 @@ class Roots(Discovery):
                 task.cancel()
 
     # --- what others ask
+
+    def all(self) -> list[WatchedRoot]:
+        """Give every root that was taken on."""
+        return list(self._roots.values())
 
     def active(self) -> list[int]:
         """Give the ids of the roots that are themselves."""
@@ -145,18 +149,18 @@ class Roots(Discovery):
 
     async def take(self, root_id: int, sightings: Sequence[Sighting]) -> None:
         """Take in what somebody saw in a root."""
-        await self._scanner.take(self._roots[root_id], sightings, whole=False)
+        await self.scanner.take(self._roots[root_id], sightings, whole=False)
 
     async def watch_anew(self) -> None:
         """Watch and scan every root again, since other names are films now."""
         for root in self._roots.values():
             if root.suspended is None:
-                await self._judge.watch(root)
+                await self.judge.watch(root)
                 root.due_scan = 0.0
 
     def is_looked_after(self) -> bool:
         """Tell whether each root that should give events has a living thread for them, or is known not to have one."""
-        return not self._judge.observing or all(
+        return not self.judge.observing or all(
             root.mode != "events" or root.suspended is not None or root.trouble or self._observers.is_running(root.id)
             for root in self._roots.values()
         )
@@ -181,14 +185,14 @@ class Roots(Discovery):
         found = await self.ask(root.id, hints.look, due, root, self._engine.name_rules)
         if found is not None:
             root.folders |= found.scans
-            await self._scanner.take(root, found.sightings, whole=False)
+            await self.scanner.take(root, found.sightings, whole=False)
 
     async def believed(self, outcome: Checked) -> Checked:
         """Give what may be believed of a check: nothing against a file whose root is not itself now."""
         entry = await self._in_store(self._engine.store.entry, outcome.spec.entry_id)
         root = self._roots.get(entry.folder.root_id) if entry is not None else None
         whole = outcome.verdict.status is IntegrityStatus.COMPLETE
-        if root is None or whole or await self._judge.is_itself(root):
+        if root is None or whole or await self.judge.is_itself(root):
             return outcome
         verdict = replace(
             outcome.verdict,
@@ -232,9 +236,9 @@ class Roots(Discovery):
 
     async def _look_after(self, root: WatchedRoot) -> None:
         before = root.suspended
-        if await self._judge.is_itself(root):
+        if await self.judge.is_itself(root):
             await self._recovery.settle(root.id)  # what its disk refused may be possible now
-            if wrong := await self._judge.what_is_wrong(root):
+            if wrong := await self.judge.what_is_wrong(root):
                 self.trouble(root.id, wrong)
         if root.suspended != before or root.due_scan == 0.0:
             self._wake()
@@ -249,7 +253,7 @@ class Roots(Discovery):
         try:
             return await root.patience.ask(call, *arguments)
         except TimeoutError:
-            await self._judge.suspend(root, SILENT)
+            await self.judge.suspend(root, SILENT)
             return None
 
     # --- scans
@@ -258,10 +262,10 @@ class Roots(Discovery):
         folders, root.folders = root.folders, set()
         whole = b"" in folders
         try:
-            if whole and root.trouble and await self._judge.what_is_wrong(root):
-                await self._judge.watch(root)
+            if whole and root.trouble and await self.judge.what_is_wrong(root):
+                await self.judge.watch(root)
             for below in [b""] if whole else sorted(folders):
-                state = await self._scanner.scan(root, below, None)
+                state = await self.scanner.scan(root, below, None)
                 if state is not None and root.suspended is None:
                     await self._recovery.settle(root.id, state.temporary if whole else None)
                     await self._recovery.sweep(state.temporary)
@@ -274,7 +278,7 @@ class Roots(Discovery):
                 )
                 root.due_scan = time.monotonic() + every
                 self._observers.refresh(root.id)  # folders that could not be watched, or were mounted, since
-                if await self._judge.what_is_wrong(root) is None:
+                if await self.judge.what_is_wrong(root) is None:
                     root.trouble = ""
         finally:
             self._wake()

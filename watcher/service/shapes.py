@@ -1,10 +1,11 @@
-r"""The shapes in which the library answers: plain dicts, ready for JSON. Times are ISO 8601 in UTC, sizes bytes.
+r"""The shapes in which the library is asked and answers: plain dicts, ready for JSON. Times are ISO 8601 in UTC, sizes bytes.
 
 A path is text: as the file system has it where that is UTF-8, with `\xff` for bytes that are not.
 """
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,15 @@ if TYPE_CHECKING:
     from watcher.store.models import FileEntry, Finding
     from watcher.store.store import StateStore
 
+    AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
 _HAS_STEREO = frozenset({P.SKIPPED_HAS_EN2, P.CONVERTED, P.GROUP_PROCESSED, P.GROUP_PENDING_PAIR})
 _NOT_WHOLE = frozenset({I.INCOMPLETE, I.ERROR, I.QUARANTINED})
+
+
+def absolute(path: AnyPath) -> bytes:
+    """Give the absolute path of what a caller named, byte for byte; no link is followed."""
+    return os.path.abspath(os.fsencode(path))
 
 
 def iso(at_ms: int | None) -> str | None:
