@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 import pytest
+from stopping import Stopping
 
 from watcher.errors import ToolMissing
 from watcher.media import ffmpeg
@@ -136,6 +137,16 @@ async def test_a_position_that_does_not_move_is_a_stall():
         "for i in 1 2 3 4 5 6; do echo out_time_us=$i; echo progress=continue; sleep 0.1; done", stall_limit_sec=0.5
     )
     assert moving.ended == "exit"
+
+
+async def test_time_in_which_it_is_stopped_counts_for_no_limit():
+    """It stands for longer than both its limits, and then ends by itself."""
+    stops = Stopping(stopped=True)
+    run = asyncio.create_task(sh("echo done", time_limit_sec=0.5, stall_limit_sec=0.3, stops=stops))
+    assert (await asyncio.wait({run}, timeout=0.9))[0] == set()
+    stops.go_on()
+    finished = await run
+    assert (finished.ended, finished.stdout, stops.running) == ("exit", b"done\n", [])
 
 
 async def test_a_foreign_kill_is_told_from_an_exit():

@@ -55,7 +55,8 @@ class Child:
         loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = loop.create_future()
         """Done when the process has ended; its number stays ours until `reap`, so a late signal hits nobody else."""
-        self.returncode = -signal.SIGKILL
+        self.returncode: int | None = None
+        """None until `reap`."""
         self.cpu_sec = 0.0
         self.peak_bytes = 0
         """The most memory it held at once."""
@@ -73,6 +74,8 @@ class Child:
             )
         except OSError as error:
             raise ToolMissing(f"{program} cannot be started: {error.strerror or error}") from error
+        self.pid = self._popen.pid
+        """Its number, and that of the group it leads."""
         self._lower(memory_limit_bytes)
         threading.Thread(target=self._wait, args=(loop,), daemon=True, name=f"child-{self._popen.pid}").start()
 
@@ -102,13 +105,14 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, number)
 
-    def reap(self) -> None:
-        """Take the ended process from the kernel: sets `returncode`, `cpu_sec` and `peak_bytes`."""
+    def reap(self) -> int:
+        """Take the ended process from the kernel: gives its `returncode`, and sets `cpu_sec` and `peak_bytes` too."""
         self.signal_group(signal.SIGKILL)  # what a wrapper script may have left running in its group
         _, status, usage = os.wait4(self._popen.pid, 0)
-        self._popen.returncode = self.returncode = os.waitstatus_to_exitcode(status)
+        code = self._popen.returncode = self.returncode = os.waitstatus_to_exitcode(status)
         self.cpu_sec = usage.ru_utime + usage.ru_stime
         self.peak_bytes = usage.ru_maxrss * 1024
+        return code
 
     async def pump_stdout(self, output: Output) -> None:
         """Hand standard output on until its end."""
@@ -155,7 +159,9 @@ class Output:
         on_progress: Callable[[Progress], None] | None,
         ignore_line: Callable[[str], bool] | None,
         take_line: Callable[[bytes], bool] | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        self._clock = clock or asyncio.get_running_loop().time
         self._on_progress = on_progress
         self._ignore_line = ignore_line
         self._take_line = take_line
@@ -168,8 +174,8 @@ class Output:
         self.reported_end = False
         self.first_line_sec: float | None = None
         self.progress: Progress | None = None
-        self.moved_at = asyncio.get_running_loop().time()
-        """When the position last changed, in the loop's time."""
+        self.moved_at = self._clock()
+        """When the position last changed, by the clock given, else the loop's."""
         self._half_stdout = b""
         self._torn = b""
         self._half_stderr = b""
@@ -227,7 +233,7 @@ class Output:
         )
         before, self.progress = self.progress, now
         if before is None or (before.out_time_sec, before.frame) != (now.out_time_sec, now.frame):
-            self.moved_at = asyncio.get_running_loop().time()
+            self.moved_at = self._clock()
         if self._on_progress is not None:
             self._on_progress(now)
 

@@ -13,6 +13,7 @@ from watcher.media.complaints import Listener
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from watcher.media.checkpoints import Stops
     from watcher.media.ffmpeg import Argument, Finished, Progress, Tools
     from watcher.media.probe import Probe
     from watcher.rules.audio import Stream
@@ -139,6 +140,7 @@ async def run_pass(
     key_frames: bool = False,
     all_lines: bool = False,
     on_progress: Callable[[float], None] | None = None,
+    stops: Stops | None = None,
 ) -> Finished:
     """Decode once. Raises ToolMissing. The result's lines are those that may say something about the film, with
     `all_lines` also what a window's seek may have caused. `on_progress` gets seconds.
@@ -157,6 +159,7 @@ async def run_pass(
         stall_limit_sec=stall_limit_sec,
         on_progress=moved,
         ignore_line=listener.ignores,
+        stops=stops,
     )
     if finished.ended != "exit" or finished.returncode or finished.reported_end:
         return finished

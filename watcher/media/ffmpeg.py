@@ -8,6 +8,7 @@ The exit code is reported and judged elsewhere: FFmpeg exits 0 on a film cut in 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from watcher.media.child import Child, Output, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from watcher.media.checkpoints import Stops
+
 Argument = str | bytes
 Ended = Literal["exit", "timeout", "stalled", "killed"]
 
-__all__ = ["Finding", "Finished", "Progress", "Tools", "run", "source"]
+__all__ = ["Finding", "Finished", "Progress", "Tools", "clock_of", "run", "source"]
 
 FORMATS: Final = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpegts,mpeg,mpegvideo,mp3,flac,ogg,wav,w64,aac,ac3,eac3,dts,truehd,"
@@ -124,6 +127,12 @@ def environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"}
 
 
+def clock_of(stops: Stops | None) -> Callable[[], float]:
+    """Give a clock in seconds that stands still while processes are stopped."""
+    now = asyncio.get_running_loop().time
+    return now if stops is None else lambda: now() - stops.stopped_sec
+
+
 async def run(
     argv: Sequence[Argument],
     *,
@@ -133,29 +142,33 @@ async def run(
     ignore_line: Callable[[str], bool] | None = None,
     take_line: Callable[[bytes], bool] | None = None,
     memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES,
+    stops: Stops | None = None,
 ) -> Finished:
     """Run a command to its end, or to ours.
 
     `stall_limit_sec` ends it when its reported position (PROGRESS) has not moved for so long. `take_line` is shown each
-    line of standard output, with its end, and what it takes is not kept. Cancelling ends the whole process group and
+    line of standard output, with its end, and what it takes is not kept. `stops` may stop and continue it meanwhile: no limit
+    counts that time. Cancelling ends the whole process group and
     raises when it is gone, within a second. Raises ToolMissing when it cannot be started.
     """
-    output = Output(on_progress, ignore_line, take_line)
+    clock = clock_of(stops)
+    output = Output(on_progress, ignore_line, take_line, clock)
     child = Child(argv, environment(), memory_limit_bytes)
     pumps: list[asyncio.Task[None]] = []
     try:
         pumps = [asyncio.create_task(child.pump_stdout(output)), asyncio.create_task(child.pump_stderr(output))]
-        ended = await _watch(child, output, time_limit_sec, stall_limit_sec)
+        with stops.allow(child) if stops is not None else contextlib.nullcontext():
+            ended = await _watch(child, output, clock, time_limit_sec, stall_limit_sec)
     finally:
-        await _uncancelled(_end(child, pumps))
+        returncode = await _uncancelled(_end(child, pumps))
     output.close()
     return Finished(
-        returncode=child.returncode,
+        returncode=returncode,
         stdout=bytes(output.stdout),
         stderr_lines=(*output.first, *output.last),
         stderr_count=output.count,
         cpu_sec=child.cpu_sec,
-        ended="killed" if ended == "exit" and child.returncode < 0 else ended,
+        ended="killed" if ended == "exit" and returncode < 0 else ended,
         progress=output.progress,
         first_line_sec=output.first_line_sec,
         stdout_cut=output.stdout_cut,
@@ -165,9 +178,10 @@ async def run(
     )
 
 
-async def _watch(child: Child, output: Output, time_limit_sec: float, stall_limit_sec: float | None) -> Ended:
+async def _watch(
+    child: Child, output: Output, now: Callable[[], float], time_limit_sec: float, stall_limit_sec: float | None
+) -> Ended:
     """Wait until the child has ended or has reached a limit."""
-    now = asyncio.get_running_loop().time
     deadline = now() + time_limit_sec
     while not child.gone.done():
         stalls_at = output.moved_at + stall_limit_sec if stall_limit_sec is not None else deadline
@@ -179,8 +193,8 @@ async def _watch(child: Child, output: Output, time_limit_sec: float, stall_limi
     return "exit"
 
 
-async def _end(child: Child, pumps: list[asyncio.Task[None]]) -> None:
-    """Return when the process is gone and its output is read; a living one is ended."""
+async def _end(child: Child, pumps: list[asyncio.Task[None]]) -> int:
+    """Give the exit code when the process is gone and its output is read; a living one is ended."""
     patience = _PIPES_SEC if child.gone.done() else 0.1  # of what we ended ourselves nothing more is wanted
     if not child.gone.done():
         child.signal_group(signal.SIGTERM)
@@ -189,16 +203,17 @@ async def _end(child: Child, pumps: list[asyncio.Task[None]]) -> None:
     if not child.gone.done():
         child.signal_group(signal.SIGKILL)
     await child.gone
-    child.reap()
+    returncode = child.reap()
     if pumps:
         # A grandchild could hold a pipe open for ever; FFmpeg has none, a wrapper script may.
         _, late = await asyncio.wait(pumps, timeout=patience)
         for pump in late:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
+    return returncode
 
 
-async def _uncancelled(work: Coroutine[None, None, None]) -> None:
+async def _uncancelled(work: Coroutine[None, None, int]) -> int:
     """See the work through, however often we are cancelled meanwhile; then be cancelled."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -207,6 +222,7 @@ async def _uncancelled(work: Coroutine[None, None, None]) -> None:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
-    task.result()
+    result = task.result()
     if cancelled is not None:
         raise cancelled
+    return result

@@ -28,6 +28,7 @@ from watcher.media import (
     control_file,
     decode,
     faults,
+    ffmpeg,
     packets,
     probe,
     recording,
@@ -44,6 +45,7 @@ from watcher.rules.statuses import Mode, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from watcher.media.checkpoints import Stops
     from watcher.media.ffmpeg import Finished, Tools
     from watcher.media.probe import Probe
     from watcher.rules.verdict import Verdict
@@ -83,15 +85,16 @@ async def check(
     tolerate_lines: int = 2,
     expected: Signature | None = None,
     on_progress: Callable[[float], None] | None = None,
+    stops: Stops | None = None,
 ) -> CheckResult:
     """Find out whether a file is whole; never raises but for cancellation.
 
     `expected` is the content that is meant, if it was seen before; a verdict about any other is none.
     `tolerate_lines` is how many complaints of a decoder a film may have whose structure proves it complete, if they are
     such as intact films cause: it is then COMPLETE with a note. A shallower check that had to decode everything gives a verdict of Mode.FULL. `on_progress`
-    gets the share of the decoding done, 0 to 1. One call of ffprobe is made at most.
+    gets the share of the decoding done, 0 to 1. `stops` may stop the decoding meanwhile: that time does not count. One call of ffprobe is made at most.
     """
-    work = _Check(tools, path, mode, _Limits(threads, limit_sec, tolerate_lines), on_progress)
+    work = _Check(tools, path, mode, _Limits(threads, limit_sec, tolerate_lines, stops), on_progress)
     before = expected
     try:
         found = await asyncio.to_thread(os.stat, path)
@@ -111,6 +114,7 @@ class _Limits:
     threads: int
     time_sec: float | None
     lines: int
+    stops: Stops | None
 
 
 class _Check:
@@ -126,7 +130,10 @@ class _Check:
         self._path = path
         self._limits = limits
         self._deadline = 0.0
-        self._passes = Passes(tools, path, self.known, limits.threads, self._left, self._read_all, on_progress)
+        self._now = ffmpeg.clock_of(limits.stops)
+        self._passes = Passes(
+            tools, path, self.known, limits.threads, self._left, self._read_all, on_progress, limits.stops
+        )
 
     async def run(self, found: os.stat_result) -> Verdict:
         """Go through the layers."""
@@ -134,7 +141,7 @@ class _Check:
             return self.known.incomplete(Reason.NOT_MEDIA, 0, "stat: not a regular file")
         self.known.size = found.st_size
         limit = self._limits.time_sec if self._limits.time_sec is not None else time_limit_sec(self.known.size, None)
-        self._deadline = asyncio.get_running_loop().time() + limit
+        self._deadline = self._now() + limit
         for layer in (self._download, self._structure, self._holes, self._probe):
             verdict = await layer()
             if verdict is not None:
@@ -309,4 +316,4 @@ class _Check:
         return self.known.error(fault.reason, fault.sentence) if fault else None
 
     def _left(self) -> float:
-        return max(1.0, self._deadline - asyncio.get_running_loop().time())
+        return max(1.0, self._deadline - self._now())

@@ -16,6 +16,7 @@ from watcher.media import decode, faults
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from watcher.media.checkpoints import Stops
     from watcher.media.evidence import Evidence
     from watcher.media.ffmpeg import Finished, Tools
 
@@ -38,6 +39,8 @@ class Passes:
     """Reads the file; raises OSError when the disk fails."""
     on_progress: Callable[[float], None] | None
     """Gets the share of the film that a whole pass has behind it, 0 to 1."""
+    stops: Stops | None = None
+    """Who may stop a pass and let it go on."""
 
     async def sample(self, window: decode.Window, *, all_lines: bool = False) -> Finished:
         """Decode a part of the film; `all_lines` keeps also what the seek may have caused."""
@@ -84,6 +87,7 @@ class Passes:
             key_frames=key_frames,
             all_lines=all_lines,
             on_progress=self._moved if window is None else None,
+            stops=self.stops,
         )
         self.known.cpu_sec += finished.cpu_sec
         return finished
