@@ -55,29 +55,52 @@ def settings(*paths, **more):
     return StateConfig(watch=[WatchSettings(path=path) for path in paths], **more)
 
 
-def test_the_service_may_write_in_its_folders_and_lives_with_their_disks():
-    """BindsTo stops it, WantedBy starts it; a folder on the system's own disk binds it to nothing."""
-    text = unit_files.folders(settings("/srv/films/new", "/data", "/mnt/my-disk/x"), MACHINE.mounted)
-    keys = [line for line in text.splitlines() if "=" in line]
-    assert keys == [
+def keys_of(text):
+    return [line for line in text.splitlines() if "=" in line]
+
+
+def test_the_service_may_write_in_its_folders_and_lives_with_the_disk_of_all():
+    """BindsTo stops it, WantedBy starts it; folders on the system's own disk bind it to nothing."""
+    assert keys_of(unit_files.folders(settings("/mnt/my-disk/x", "/mnt/my-disk/y"), MACHINE.mounted)) == [
         r"BindsTo=mnt-my\x2ddisk.mount",
         r"After=mnt-my\x2ddisk.mount",
-        "BindsTo=srv-films.mount",
-        "After=srv-films.mount",
-        'ReadWritePaths="/srv/films/new"',
-        'ReadWritePaths="/data"',
-        'ReadWritePaths="/mnt/my-disk/x"',
+        'ReadWritePaths="-/mnt/my-disk/x"',
+        'ReadWritePaths="-/mnt/my-disk/y"',
         r"WantedBy=mnt-my\x2ddisk.mount",
-        "WantedBy=srv-films.mount",
+    ]
+    assert keys_of(unit_files.folders(settings("/data", "/more"), MACHINE.mounted)) == [
+        'ReadWritePaths="-/data"',
+        'ReadWritePaths="-/more"',
+    ]
+
+
+def test_of_several_disks_none_stops_what_lies_on_the_others():
+    """Each is mounted first and may be missing; the whole disk is writable, since a folder of it would keep it mounted."""
+    text = unit_files.folders(settings("/srv/films/new", "/data", "/mnt/my-disk/x"), MACHINE.mounted)
+    assert keys_of(text) == [
+        r"Wants=mnt-my\x2ddisk.mount",
+        r"After=mnt-my\x2ddisk.mount",
+        "Wants=srv-films.mount",
+        "After=srv-films.mount",
+        'ReadWritePaths="-/srv/films"',
+        'ReadWritePaths="-/data"',
+        'ReadWritePaths="-/mnt/my-disk"',
     ]
 
 
 def test_the_database_and_its_backups_elsewhere_may_be_written_too():
     """In the state folder they may anyway; and films below /home are let in only where they are wanted."""
     text = unit_files.folders(settings("/home/me/films", storage_url="/data/db/w.db", backup_dir="/bak"), ())
-    assert 'ReadWritePaths="/data/db"\nReadWritePaths="/bak"' in text
+    assert 'ReadWritePaths="-/data/db"\nReadWritePaths="-/bak"' in text
     assert "ProtectHome=no" in text
     assert "ProtectHome" not in unit_files.folders(settings("/data", storage_url="/var/lib/watcher/w.db"), ())
+
+
+def test_without_the_disk_of_its_database_it_does_not_run():
+    """Or it would begin a new database in the empty folder."""
+    text = unit_files.folders(settings("/data", storage_url="/mnt/my-disk/w.db"), MACHINE.mounted)
+    assert r"BindsTo=mnt-my\x2ddisk.mount" in text
+    assert 'ReadWritePaths="-/data"\nReadWritePaths="-/mnt/my-disk"' in text
 
 
 @needs_systemd
@@ -169,4 +192,4 @@ def test_a_port_opens_so_much_of_the_network_as_it_needs(tmp_path, listen, allow
         settings("/srv", metrics_listen="unix:/run/w/m.sock", metrics_textfile="/n/w.prom"), MACHINE
     )
     assert unit_files.DROP_INS / "20-network.conf" not in quiet
-    assert 'ReadWritePaths="/n"\nReadWritePaths="/run/w"' in quiet[unit_files.DROP_INS / "10-folders.conf"]
+    assert 'ReadWritePaths="-/n"\nReadWritePaths="-/run/w"' in quiet[unit_files.DROP_INS / "10-folders.conf"]

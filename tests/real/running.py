@@ -34,10 +34,12 @@ class Service:
         self.config.write_text(json.dumps({**FAST, "storage_url": str(self.database), **settings, "watch": watch}))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True, env: dict[str, str] | None = None) -> Service:
+    def start(
+        self, *, wait: bool = True, env: dict[str, str] | None = None, program: tuple[str, ...] = ("-m", "watcher")
+    ) -> Service:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "watcher", "run", "--config", self.config],
+                [sys.executable, *program, "run", "--config", self.config],
                 stderr=log, stdout=log, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}, start_new_session=True,
             )  # fmt: skip
         if wait:

@@ -170,20 +170,58 @@ def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file(running):
     assert not [name for name in running.sh("ls -A /srv/drop").split() if name.startswith(".")]
 
 
-def test_the_disk_goes_and_comes_back_and_the_service_with_it(box):
-    """BindsTo stops it with the mount, WantedBy starts it again; written by `install-unit` from the settings."""
-    disk = (
-        "mount -t tmpfs -o size=20m disk /srv/disk; chgrp media /srv/disk; chmod 2775 /srv/disk; touch /srv/disk/there"
-    )
-    box.sh(f"mkdir -p /srv/disk; echo 'disk /srv/disk tmpfs noauto 0 0' > /etc/fstab; systemctl daemon-reload; {disk}")
-    box.configure(watch=["/srv/disk"])
+@pytest.fixture
+def disks(box):
+    """Two disks that fstab names, each with a folder of films; `mount` mounts them."""
+
+    class Disks:
+        folders = ("/srv/one/films", "/srv/two/films")
+
+        def mount(self, *names):
+            for name in names:
+                box.sh(f"systemctl start srv-{name}.mount; mkdir /srv/{name}/films; touch /srv/{name}/films/there")
+                box.sh(f"chgrp media /srv/{name}/films; chmod 2775 /srv/{name}/films")
+
+    disks = Disks()
+    for name in ("one", "two"):
+        box.sh(f"mkdir -p /srv/{name}; echo '{name} /srv/{name} tmpfs noauto,size=200m 0 0' >> /etc/fstab")
+    box.sh("systemctl daemon-reload")
+    disks.mount("one", "two")
+    yield disks
+    box.sh("systemctl disable --now watcher; umount /srv/one /srv/two || :; : > /etc/fstab; systemctl daemon-reload")
+
+
+def watch(box, *folders):
+    box.configure(watch=folders)
     box.run(PROGRAM, "install-unit")
-    box.sh("systemctl enable watcher; systemctl start watcher")
-    box.sh("umount -l /srv/disk")
+    box.sh("systemctl enable watcher; systemctl restart watcher")
+
+
+def test_the_disk_goes_and_comes_back_and_the_service_with_it(box, disks):
+    """BindsTo stops it with the mount, WantedBy starts it again; written by `install-unit` from the settings."""
+    watch(box, "/srv/one/films")
+    box.sh("umount -l /srv/one")
     box.until(lambda: box.is_in_state("inactive"), "it stops with its disk")
-    box.sh(disk.replace("mount -t tmpfs -o size=20m disk /srv/disk", "systemctl start srv-disk.mount"))
+    disks.mount("one")
     box.until(lambda: box.is_in_state("active"), "it starts with its disk")
-    box.sh("systemctl disable --now watcher; umount /srv/disk")
+
+
+def test_of_two_disks_one_that_goes_stops_its_own_folder_alone(box, disks):
+    """The sandbox keeps no hold of it; what is on the other is converted meanwhile, and what is on it when it is back."""
+    watch(box, *disks.folders)
+    process = box.show("MainPID")
+    box.sh("umount /srv/two")
+    box.until(lambda: box.entries("EVENT=root suspended"), "its folder is suspended")
+    assert box.sh("grep -c ' /srv/two' /proc/$(systemctl show -P MainPID watcher)/mountinfo", check=False) == "0"
+    film(box.drop / "film.tmp", seconds=1, extra=["-f", "matroska"])
+    put = "install -g media -m 664 /srv/drop/film.tmp /srv/{0}/films/f.part; mv /srv/{0}/films/f.part /srv/{0}/films/f.mkv"
+    box.sh(put.format("one"))
+    box.until(lambda: box.entries("EVENT=converted", "FILE_PATH=/srv/one/films/f.mkv"), "the other one goes on")
+    disks.mount("two")
+    box.until(lambda: box.entries("EVENT=root is back"), "its folder is taken up")
+    box.sh(put.format("two"))
+    box.until(lambda: box.entries("EVENT=converted", "FILE_PATH=/srv/two/films/f.mkv"), "and written in")
+    assert box.show("MainPID") == process
 
 
 def test_it_is_taken_away_again_but_for_what_is_the_owners(box):

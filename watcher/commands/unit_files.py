@@ -109,18 +109,32 @@ def files(config: StateConfig, machine: Machine) -> dict[Path, str]:
 
 
 def folders(config: StateConfig, mounted: Sequence[bytes]) -> str:
-    """Give the drop-in that lets the service write where the settings say, and binds it to the disks of its folders."""
-    watched = [os.fsencode(item.path) for item in config.watch]
-    places = [*watched, *_own_places(config)]
+    """Give the drop-in that lets the service write where the settings say, and ties it to the disks it needs.
+
+    It needs the disk of its database, and one on which all of its folders lie. Of several, one that goes stops only its
+    own folder. Then the whole disk is named, and not the folder: a folder on it would be mounted once more in the
+    sandbox, and keep the disk there when it is unmounted outside.
+    """
+    watched = {os.fsencode(item.path): _disk(os.fsencode(item.path), mounted) for item in config.watch}
+    database = {_disk(os.fsencode(config.database_path()), mounted)} if config.storage_url else set()
+    together = len(set(watched.values())) == 1
+    needed = (database | (set(watched.values()) if together else set())) - {None}
+    others = set(watched.values()) - needed - {None}
     lines = ["# Written by `watcher install-unit` from the settings; say it again when the folders change.", "[Unit]"]
-    units = sorted({unit for path in watched for unit in _mount_units(path, mounted)})
-    # The service stops when a disk goes, and starts when it is back. Without the last line it would stay away.
-    lines += [f"{key}={unit}" for unit in units for key in ("BindsTo", "After")]
-    lines += ["", "[Service]", *(f"ReadWritePaths={_quoted(path)}" for path in dict.fromkeys(places))]
-    if any(os.path.realpath(path).startswith(tuple(os.fsencode(f"{home}/") for home in _HOMES)) for path in places):
+    # The service stops when a disk that it needs goes, and starts when it is back: without WantedBy it would stay away.
+    lines += [f"{key}={unit}" for unit in _units(needed) for key in ("BindsTo", "After")]
+    lines += [f"{key}={unit}" for unit in _units(others) for key in ("Wants", "After")]
+    own = _own_places(config)
+    places = [*(disk if disk in others else path for path, disk in watched.items()), *own]
+    # With a "-" one that is missing does not keep the service from starting, which says so in words of its own.
+    lines += ["", "[Service]", *(f"ReadWritePaths={_quoted(b'-' + path)}" for path in dict.fromkeys(places) if path)]
+    if any(
+        os.path.realpath(path).startswith(tuple(os.fsencode(f"{home}/") for home in _HOMES))
+        for path in [*watched, *own]
+    ):
         lines += ["# Folders below /home are watched.", "ProtectHome=no"]
-    if units:
-        lines += ["", "[Install]", *(f"WantedBy={unit}" for unit in units)]
+    if needed:
+        lines += ["", "[Install]", *(f"WantedBy={unit}" for unit in _units(needed))]
     return "\n".join(lines) + "\n"
 
 
@@ -133,10 +147,15 @@ def _own_places(config: StateConfig) -> list[bytes]:
     return [os.fsencode(place) for place in named if not place.is_relative_to(STATE)]
 
 
-def _mount_units(path: bytes, mounted: Iterable[bytes]) -> list[str]:
+def _disk(path: bytes, mounted: Iterable[bytes]) -> bytes | None:
+    """Give where the disk of a path is mounted; None for the system's own."""
     real = os.path.realpath(path)
     above = [point for point in mounted if point != b"/" and (real == point or real.startswith(point + b"/"))]
-    return [unit_name(max(above, key=len))] if above else []
+    return max(above, key=len, default=None)
+
+
+def _units(points: Iterable[bytes | None]) -> list[str]:
+    return sorted(unit_name(point) for point in points if point)
 
 
 def unit_name(point: bytes) -> str:

@@ -268,7 +268,7 @@ def _of_unit(config: StateConfig, machine: Machine, unit: dict[str, str]) -> Ite
         yield Finding("service", "ok", f"the service is active: {unit.get('StatusText', '')}")
     if unit.get("UnitFileState") != "enabled":
         yield Finding("service", "warning", "it will not start with the machine", "systemctl enable watcher")
-    allowed = unit.get("ReadWritePaths", "").split()
+    allowed = [place.removeprefix("-") for place in unit.get("ReadWritePaths", "").split()]
     for item in config.watch:
         path = str(item.path)
         if not any(path == place or path.startswith(f"{place}/") for place in allowed) and " " not in path:
