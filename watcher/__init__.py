@@ -5,7 +5,7 @@ The map, top to bottom; imports only go down:
     cli            words to calls
     testing/       films and a manager for tests of your own
     service/       library and manager (the public names); assembly (how a service is put together, once), lifecycle, bell,
-                   loop (its turns), demand (work somebody waits for), shapes, health, legacy; the running thing: roots,
+                   loop (its turns), clock (its jumps), demand (work somebody waits for), shapes, health, legacy; the running thing: roots,
                    discovery, judging and scans, scanner, patience, hints, intake, dispatch, engine (the one place that
                    changes a status), checks, conversions, outcomes, landing and temps, pairs, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, doctor,

@@ -13,6 +13,7 @@ import structlog
 
 from watcher.media import tools as ffmpeg_tools
 from watcher.rules.debounce import Debouncer
+from watcher.service import clock as clocks
 from watcher.service import counting, landing, upkeep
 from watcher.service.checks import Checks
 from watcher.service.conversions import Conversions
@@ -98,6 +99,7 @@ async def assemble(config: StateConfig, bell: Bell, clock: Callable[[], float]) 
         store = await in_store(upkeep.open_store, config, StateStore)
         parts = _put_together(config, bell, clock, tools, notifier, in_store, store)
         log.info("opened", database=str(store.path), ffmpeg=tools.version)
+        await in_store(clocks.mend, parts.engine)
         await parts.recovery.open()
     except BaseException:
         if store is not None:

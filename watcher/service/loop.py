@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from watcher.service import counting, patience, wishes
+from watcher.service import clock, counting, patience, wishes
 from watcher.service.exposing import Exposed
 from watcher.service.log import say_the_rest
 from watcher.store import reports
@@ -42,6 +42,7 @@ class Loop:
         self._bell = bell
         self._reloading = reloading
         self._engine = parts.engine
+        self._jumps = clock.Jumps(parts.engine.clock)
         self._one_turn = asyncio.Lock()
         self._rests = asyncio.Event()
         """Nobody monitors."""
@@ -104,12 +105,16 @@ class Loop:
             return await self._turn()
 
     async def _turn(self) -> float:
-        parts, clock = self._parts, self._engine.clock
+        parts, now = self._parts, self._engine.clock
         self.last_turn = time.monotonic()
+        if jump := self._jumps.since():
+            await parts.in_store(clock.follow, self._engine, jump)
+            parts.upkeep.reconsider()
+            self._next_due = 0.0
         await parts.outcomes.turn()
         await self._take_hints()
         next_root = await parts.roots.turn()
-        if parts.store.changed() or self._reloading.asked or clock() >= self._next_due:
+        if parts.store.changed() or self._reloading.asked or now() >= self._next_due:
             for root in await parts.in_store(wishes.take, self._engine):
                 parts.roots.vouch(root)
             await self._reloading.turn()
@@ -118,7 +123,7 @@ class Loop:
             parts.pool.cancel(attempt)
         await self._say()
         monotonic = parts.debouncer.next_deadline()
-        next_hint = clock() + monotonic - time.monotonic() if monotonic is not None else float("inf")
+        next_hint = now() + monotonic - time.monotonic() if monotonic is not None else float("inf")
         return min(self._next_due, next_root, next_hint)
 
     def restrict(self, only: frozenset[int] | None) -> None:

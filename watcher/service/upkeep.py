@@ -106,6 +106,10 @@ class Upkeep:
             if self._engine.clock() >= self._not_before:
                 self._task = asyncio.create_task(self._daily(), name="upkeep")
 
+    def reconsider(self) -> None:
+        """Work out anew when the next backup is due, for the clock has jumped."""
+        self._not_before = 0.0
+
     async def close(self) -> None:
         """Stop between two steps."""
         if self._task is not None:
