@@ -2,8 +2,14 @@
 
 import os
 
+import pytest
+from helpers import Bench
+from silent import silent
+
+from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
+from watcher.service.intake import Sighting
 
 
 def judge(bench, name, processed="has_stereo"):
@@ -169,3 +175,20 @@ def test_the_original_gone_makes_its_duplicate_the_original(bench):
     entry = bench.entry("Film.mp4")
     assert entry.processed_status is P.NEW
     assert entry.next_check_at_ms is not None
+
+
+def test_a_disk_that_falls_silent_while_its_news_are_taken_in_holds_up_nobody_and_changes_nothing(tmp_path):
+    bench = Bench(tmp_path, answer_within_sec=0.2)
+    bench.write("a.mkv")
+    bench.see("a.mkv")
+    judge(bench, "a.mkv")
+    bench.write("b.mkv")
+    strange = Signature.of(os.lstat(bench.write("a.mkv", b"another film")))
+    raw = (strange.device, strange.inode, strange.size_bytes, strange.mtime_ns, strange.blocks)
+    news = [Sighting(b"", [(b"a.mkv", raw)]), Sighting(b"", [], [b"b.mkv"])]
+    before = bench.journal("a.mkv")
+    with silent(bench.root), pytest.raises(TimeoutError):
+        bench.intake.take(bench.root_id, news)
+    assert bench.journal("a.mkv") == before
+    assert bench.entry("a.mkv").processed_status is P.SKIPPED_HAS_EN2
+    assert bench.intake.take(bench.root_id, news).changed == 1

@@ -15,6 +15,7 @@ import structlog
 from watcher.rules import stability
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus
+from watcher.service import patience
 from watcher.store.store import signature_columns
 from watcher.watch import scan
 
@@ -80,7 +81,10 @@ class Intake:
         self._landing: dict[int, Signature] = {}
 
     def take(self, root_id: int, sightings: Sequence[Sighting]) -> Taken:
-        """Bring the rows of a root up to what was seen; one transaction."""
+        """Bring the rows of a root up to what was seen; one transaction.
+
+        Raises TimeoutError, and changes nothing, when the root's disk does not answer.
+        """
         taken = Taken()
         with self._engine.turn():
             self._landing = self._results_landing()
@@ -106,7 +110,7 @@ class Intake:
             return
         if seen != entry.signature or entry.missing_since_ms is not None:
             # A long scan hands over what it saw minutes ago: the news, if it is any, is what stands there now.
-            now = _now(entry.path)
+            now = self._now(entry.path)
             if now is None:
                 return
             seen = now
@@ -134,7 +138,7 @@ class Intake:
     def _lose(self, entry_id: int, taken: Taken) -> None:
         entry = self._store.entry(entry_id)
         # A look at the disk, since what was seen may be older than the file's return.
-        if entry is not None and not _stands(entry.path):
+        if entry is not None and not self._stands(entry.path):
             self._engine.gone(entry)
             taken.gone += 1
 
@@ -167,7 +171,7 @@ class Intake:
         assert entry is not None and attempt is not None  # noqa: S101, PT018 - read in this transaction
         before = entry.path
         in_place = attempt.target == attempt.film
-        if not in_place or _stands(before):
+        if not in_place or self._stands(before):
             return False  # it has just got its name, or is a sidecar: the landing will say so
         self._engine.leaves_group(entry)
         self._store.update_entry(entry, folder=folder, name=name, missing_since_ms=None, group=None)
@@ -192,7 +196,7 @@ class Intake:
         """Let a row follow its file to another name, when it is the same file and the old name is free."""
         for entry in candidates:
             before = entry.path
-            if not seen.same_file(entry.signature) or _stands(before):
+            if not seen.same_file(entry.signature) or self._stands(before):
                 continue
             candidates.remove(entry)  # each row follows one name: there may be another link to the same file
             self._engine.cancel_attempt(entry)
@@ -206,16 +210,22 @@ class Intake:
             return True
         return False
 
+    def _now(self, path: bytes) -> Signature | None:
+        try:
+            return self._look(path)
+        except TimeoutError:
+            raise
+        except OSError:
+            return None
 
-def _now(path: bytes) -> Signature | None:
-    try:
-        return scan.observe(path)
-    except OSError:
-        return None
+    def _stands(self, path: bytes) -> bool:
+        try:
+            return self._look(path) is not None
+        except TimeoutError:
+            raise
+        except OSError:
+            return True  # not known to be gone: nothing is concluded
 
-
-def _stands(path: bytes) -> bool:
-    try:
-        return scan.observe(path) is not None
-    except OSError:
-        return True  # not known to be gone: nothing is concluded
+    def _look(self, path: bytes) -> Signature | None:
+        # The disk may have fallen silent since it was looked at, and all roots share the store's thread.
+        return patience.answer(self._engine.config.answer_within_sec, scan.observe, path)

@@ -8,8 +8,8 @@ so a dead mount costs one thread and not one a second.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -24,16 +24,17 @@ def ask(call: Callable[..., Answer], *arguments: Any) -> asyncio.Future[Answer]:
     future: asyncio.Future[Answer] = loop.create_future()
     future.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may want it any more
 
-    def run() -> None:
-        try:
-            settle = partial(future.set_result, call(*arguments))
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-            settle = partial(future.set_exception, error)
+    def hand_over(answer: concurrent.futures.Future[Answer]) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: None if future.done() else settle())
+            loop.call_soon_threadsafe(lambda: None if future.done() else _settle(future, answer))
 
-    threading.Thread(target=run, name="disk", daemon=True).start()
+    _asked(call, *arguments).add_done_callback(hand_over)
     return future
+
+
+def answer(limit_sec: float, call: Callable[..., Answer], *arguments: Any) -> Answer:
+    """Do the same in a thread without an event loop, and wait. Raises TimeoutError when there is no answer in time."""
+    return _asked(call, *arguments).result(limit_sec)
 
 
 async def within(limit_sec: float, call: Callable[..., Answer], *arguments: Any) -> Answer:
@@ -64,3 +65,23 @@ class Patience:
         done, _ = await asyncio.wait({question}, timeout=self._limit_sec)
         if not done:
             raise TimeoutError
+
+
+def _asked(call: Callable[..., Answer], *arguments: Any) -> concurrent.futures.Future[Answer]:
+    future: concurrent.futures.Future[Answer] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call(*arguments))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="disk", daemon=True).start()
+    return future
+
+
+def _settle(future: asyncio.Future[Answer], answer: concurrent.futures.Future[Answer]) -> None:
+    if (error := answer.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(answer.result())

@@ -13,7 +13,7 @@ import structlog
 from watcher.rules import names
 from watcher.service import counting, patience, scans
 from watcher.service.intake import Taken
-from watcher.service.judging import DOUBT
+from watcher.service.judging import DOUBT, SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -92,7 +92,11 @@ class Scanner:
         """Take sightings in, log what they brought and give it; of a root that is not itself nothing is taken."""
         if root.suspended is not None:
             return Taken()
-        taken: Taken = await self._in_store(self._intake.take, root.id, sightings)
+        try:
+            taken: Taken = await self._in_store(self._intake.take, root.id, sightings)
+        except TimeoutError:
+            await self._judge.suspend(root, SILENT)  # what it has to tell is found by the scan when it is back
+            return Taken()
         self._say(root, taken, whole=whole)
         return taken
 
