@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "watch": {"watch", "rules", "errors"},
     "store": {"store", "rules", "errors"},
     "media": {"media", "rules", "errors"},
-    "service": {"service", "watch", "store", "media", "rules", "errors", "config"},
+    "service": {"service", "watch", "store", "media", "operations", "rules", "errors", "config"},
     "operations": {"operations", "rules", "errors"},
     "config": {"config", "rules", "errors"},
     "errors": set(),

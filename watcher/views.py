@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
@@ -21,6 +20,7 @@ from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.service.shapes import iso as iso  # noqa: PLC0414 - shown here as everywhere
+from watcher.service.shapes import local as local  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from watcher.rules.statuses import Status
@@ -118,11 +118,6 @@ def status_text(status: Status) -> Text:
 def heading(text: str) -> Text:
     """Give the title of a part of an answer."""
     return Text(text, style="bold")
-
-
-def local(at_ms: int) -> str:
-    """Give a time for a person, as their clock shows it."""
-    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def now_ms() -> int:

@@ -64,14 +64,13 @@ async def watch(loaded: Loaded) -> int:
 def picture(loaded: Loaded, store: StateStore, sizes: _Sizes) -> RenderableType:
     """Give one picture of how it is now."""
     seen = status.look(loaded, store)
-    service = Text(f"running (process {seen.pid})", style="green") if seen.pid else Text("not running", style="yellow")
     parts: list[RenderableType] = [
-        Text.assemble(views.heading("Service   "), service, f"   {views.local(seen.now_ms)}")
+        Text.assemble(views.heading("Service   "), status.service_text(seen), f"   {views.local(seen.now_ms)}")
     ]
     arriving = reports.upcoming(store, SHOWN)
     for title, table in (
         ("Waiting", _waiting(arriving, seen, sizes) if arriving else None),
-        ("Running", _running(seen, store) if seen.jobs and seen.pid else None),
+        (status.running_title(seen), _running(seen, store) if seen.jobs and seen.pid else None),
         ("In trouble", _trouble(store, seen)),
         ("Files", status.counts_table(seen.counts) if seen.counts.total else None),
         ("Folders", status.roots_table(seen) if seen.roots else None),

@@ -68,6 +68,11 @@ class _Stopping:
         if self.opened:
             self._manager.reload()
 
+    def look(self) -> None:
+        """Have a turn soon; whoever is still opening reads the wishes anyway."""
+        if self.opened:
+            self._manager.look()
+
     def __call__(self) -> None:
         if self.opened:
             self._manager.stop()
@@ -85,6 +90,7 @@ def _stopped_by_signals(manager: StateManager) -> Iterator[_Stopping]:
         loop.add_signal_handler(number, stopping)
     # A terminal that is closed ends what runs in it; a service has none, and is asked to reload by the same signal.
     hung_up = stopping if sys.stdin is not None and sys.stdin.isatty() else stopping.reload
+    loop.add_signal_handler(signal.SIGURG, stopping.look)  # from `watcher pause`: there is a wish to be read
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it
         loop.add_signal_handler(signal.SIGHUP, hung_up)
     yield stopping
@@ -107,7 +113,9 @@ async def scan(loaded: Loaded, folder: os.PathLike[str], *, process: bool) -> in
             if found["status"] == "error":
                 raise RootError(found["error"])
             progress.update(task, completed=found["discovered_files"], total=found["discovered_files"])
-            if process:
+            if process and manager.is_paused():
+                views.err().print("watcher: paused, so nothing was worked on: `watcher resume` ends that")
+            elif process:
                 async with _shown(manager, loaded, root, progress, progress.add_task("working", total=None)):
                     await manager.work_off()
     _say_found(root, found)
@@ -157,6 +165,8 @@ async def _keep_shown(manager: StateManager, store: StateStore, root: bytes, pro
             first, more = running[0], len(running) - 1
             name = names.readable(first.path.rpartition(b"/")[2])[:40]
             what = f"{first.kind} {100 * shares[first.attempt_id]:.0f} % {name}" + (f" and {more} more" if more else "")
+        if manager.is_paused():
+            what = "paused, until `watcher resume`"
         progress.update(task, description=what or "waiting for files to settle", completed=total - left, total=total)
         await asyncio.sleep(LOOK_EVERY_SEC)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.commands import common, doctoring, following, installing, reloading, simulating
+from watcher.commands import common, doctoring, following, installing, pausing, reloading, simulating
 from watcher.commands.words import EXIT_CODES, ConfigFile, Json, leave
 from watcher.config import load
 
@@ -22,6 +22,36 @@ def reload(config: ConfigFile = None) -> None:
     Example: watcher reload --config /etc/watcher/config.toml
     """
     leave(reloading.reload(load(config)))
+
+
+@app.command(epilog=EXIT_CODES)
+def pause(
+    length: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="TIME", help="30m, 2h, 1h30m, 3d; without it until `watcher resume`.", show_default=False
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Shown wherever the pause is.", show_default=False)] = "",
+    config: ConfigFile = None,
+) -> None:
+    """Let the machine be: FFmpeg stands still where it is, and nothing is begun. Files are noticed all the same.
+
+    The wish is stored: it outlives a restart, and can be made while no service runs. What stood still goes on where it
+    was. Said again, it lasts as long as said last.
+
+    Example: watcher pause --for 2h --reason "film night"
+    """
+    leave(pausing.pause(load(config), length, reason))
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(config: ConfigFile = None) -> None:
+    """End a pause: what stood still goes on where it was.
+
+    Example: watcher resume
+    """
+    leave(pausing.resume(load(config)))
 
 
 @app.command(epilog=EXIT_CODES)

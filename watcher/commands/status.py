@@ -10,7 +10,8 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common
-from watcher.store import connection, reports
+from watcher.service.shapes import of_pause, paused
+from watcher.store import connection, pauses, reports
 from watcher.watch import roots as watching
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from watcher.config import Loaded
+    from watcher.rules.pauses import Pause
     from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
     from watcher.store.store import StateStore
 
@@ -33,6 +35,8 @@ class Seen:
     database: Path
     now_ms: int
     pid: int | None
+    pause: Pause | None
+    """The one that lasts."""
     counts: reports.Counts
     jobs: list[reports.Job]
     upcoming: list[reports.Upcoming]
@@ -62,6 +66,7 @@ def look(loaded: Loaded, store: StateStore) -> Seen:
         database,
         views.now_ms(),
         connection.writer_pid(database),
+        pauses.lasting(store, views.now_ms()),
         reports.counts(store),
         reports.jobs(store),
         reports.upcoming(store, NEXT_SHOWN),
@@ -102,13 +107,13 @@ def _as_json(seen: Seen) -> dict[str, Any]:
             for root in seen.roots
         ],
         "service": {"running": seen.pid is not None, "pid": seen.pid},
+        "paused": of_pause(seen.pause),
         "database": {"path": os.fspath(seen.database), "size_bytes": seen.database.stat().st_size},
     }
 
 
 def _show(seen: Seen, console: Console) -> None:
-    service = Text(f"running (process {seen.pid})", style="green") if seen.pid else Text("not running", style="yellow")
-    console.print(Text.assemble(views.heading("Service   "), service))
+    console.print(Text.assemble(views.heading("Service   "), service_text(seen)))
     size = views.size(seen.database.stat().st_size)
     database = views.path_text(os.fsencode(seen.database))
     console.print(Text.assemble(views.heading("Database  "), database, f"  ({size})"))
@@ -117,13 +122,26 @@ def _show(seen: Seen, console: Console) -> None:
     if seen.counts.total:
         views.block(console, counts_table(seen.counts))
     if seen.jobs:
-        console.print(views.heading("Running" if seen.pid else "Interrupted, taken up again by the next run"))
+        console.print(views.heading(running_title(seen)))
         views.block(console, _jobs(seen))
     if seen.upcoming:
         console.print(views.heading("Next"))
         views.block(console, _upcoming(seen))
     console.print(views.heading("Folders"))
     views.block(console, roots_table(seen) if seen.roots else Text("none was ever watched"))
+
+
+def service_text(seen: Seen) -> Text:
+    """Say whether a service runs, and whether it is paused."""
+    service = Text(f"running (process {seen.pid})", style="green") if seen.pid else Text("not running", style="yellow")
+    return service if seen.pause is None else Text.assemble(service, ", ", (paused(seen.pause), "yellow"))
+
+
+def running_title(seen: Seen) -> str:
+    """Give the heading of the jobs on record."""
+    if not seen.pid:
+        return "Interrupted, taken up again by the next run"
+    return "Running" if seen.pause is None else "Paused, goes on after it"
 
 
 def counts_table(counts: reports.Counts) -> Table:

@@ -14,8 +14,9 @@ from watcher.errors import ToolError
 from watcher.media import tools
 from watcher.service import health as inspection
 from watcher.service.metrics import StateMetrics
+from watcher.service.shapes import paused
 from watcher.service.upkeep import metrics_file
-from watcher.store import reports
+from watcher.store import pauses, reports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +45,8 @@ async def health(loaded: Loaded, *, as_json: bool) -> int:
 
 def _show(found: dict[str, Any], console: Console) -> None:
     console.print(Text(found["status"], style=_COLOURS[found["status"]]))
+    if found["paused"]:
+        console.print(Text(found["paused"]["sentence"], style="yellow", overflow="fold"))
     for issue in found["issues"]:
         word = Text(f"{issue['severity']:<8}", style=_COLOURS[issue["severity"]])
         console.print(Text.assemble(word, issue["sentence"], overflow="fold"))
@@ -95,12 +98,15 @@ def upcoming(loaded: Loaded, *, limit: int, as_json: bool) -> int:
     """Show the files that are looked at next, in the order of their times. Exit code 0."""
     with common.reading(loaded) as store:
         entries = reports.upcoming(store, limit)
+        pause = pauses.lasting(store, views.now_ms())
     now = views.now_ms()
     if as_json:
         for entry in entries:
             views.json_line({"at": views.iso(entry.at_ms), **views.path_keys(entry.path), "waits_for": entry.waits_for})
         return common.EXIT_OK
     console = views.out()
+    if pause is not None:
+        console.print(Text(paused(pause), style="yellow", overflow="fold"))
     if not entries:
         console.print("nothing waits: every file rests until it changes")
         return common.EXIT_OK

@@ -24,6 +24,7 @@ from watcher.service.executor import LocalPool
 from watcher.service.intake import Intake
 from watcher.service.notify import Notifier
 from watcher.service.outcomes import Outcomes
+from watcher.service.pausing import Pausing
 from watcher.service.recovery import Recovery
 from watcher.service.reloading import slots_of
 from watcher.service.roots import Roots
@@ -75,6 +76,7 @@ class Parts:
     pool: LocalPool
     outcomes: Outcomes
     dispatch: Dispatch
+    pausing: Pausing
     upkeep: upkeep.Upkeep
 
     def configure(self, config: StateConfig) -> None:
@@ -101,6 +103,7 @@ async def assemble(config: StateConfig, bell: Bell, clock: Callable[[], float]) 
         log.info("opened", database=str(store.path), ffmpeg=tools.version)
         await in_store(clocks.mend, parts.engine)
         await parts.recovery.open()
+        await parts.pausing.turn()
     except BaseException:
         if store is not None:
             await in_store(store.close)
@@ -128,7 +131,8 @@ def _put_together(
     keeping = lambda: landing.keeping(engine.config)  # noqa: E731 - asked anew for each result
     lands = landing.Landing(conversions, keeping, temps, in_turn, recovery.adopt)
     outcomes = Outcomes(checks, conversions, lands, roots, in_turn, bell.ring)
-    work = Worker(tools, lambda: engine.config, temps).do
+    pausing = Pausing(engine, in_store)
+    work = Worker(tools, lambda: engine.config, temps, pausing.manager).do
     pool = LocalPool(slots_of(config), counting.timed(work, engine.metrics), outcomes.add)
     return Parts(
         tools=tools,
@@ -144,6 +148,7 @@ def _put_together(
         pool=pool,
         outcomes=outcomes,
         dispatch=Dispatch(engine, checks, conversions, pool, roots, in_store),
+        pausing=pausing,
         upkeep=upkeep.Upkeep(engine, in_store),
     )
 

@@ -2,7 +2,8 @@
 
 Counters: files_discovered, files_changed, files_moved, files_missing, files_back, files_found_by_scans, checks
 {verdict, reason}, conversions {outcome, reason}, conversion_bytes, sound_decisions {outcome}, quarantined, events_lost.
-Timings: check, conversion (each by its job's end), backoff, turn. Gauges: running_jobs, waiting_hints, queue_depth.
+Timings: check, conversion (each by its job's end), backoff, turn. Gauges: running_jobs, waiting_hints, queue_depth, paused
+(1 while a pause lasts).
 """
 
 from __future__ import annotations

@@ -147,7 +147,9 @@ class OnDemand:
         return shapes.of_file(self._store, entry)
 
     def _any_left(self, only: frozenset[int] | None) -> bool:
-        """Tell whether one of these is due, or in work."""
+        """Tell whether one of these is due, or in work, and may go on."""
+        if self._parts.pausing.is_on:
+            return False
         in_work = any(attempt.entry_id in only for attempt in self._store.attempts()) if only else self._loop.busy()
         now_ms, roots = self._engine.now_ms(), self._parts.roots.active()
         return in_work or any(

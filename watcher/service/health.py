@@ -16,9 +16,9 @@ from watcher.errors import DamagedDatabase, StoreError
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
-from watcher.service.shapes import iso
+from watcher.service import shapes
 from watcher.service.upkeep import RETRY_SEC
-from watcher.store import backup, connection, reports, rescue
+from watcher.store import backup, connection, pauses, reports, rescue
 from watcher.store.store import StateStore
 
 if TYPE_CHECKING:
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from watcher.config import StateConfig
+    from watcher.rules.pauses import Pause
 
 Severity = Literal["error", "warning"]
 
 LATE_SEC = 3600.0
 """A file that has been due for longer, while a service runs, is waiting for more than its turn."""
+LONG_PAUSE_SEC = 2 * 86_400.0
+"""A pause without an end that is older may have been forgotten."""
 ERROR_RATE = 0.05
 ERROR_MIN = 3
 """So many files without a verdict, and so large a share of those looked at, point to the machine."""
@@ -68,16 +71,18 @@ class Inside:
 
 
 def check(config: StateConfig, tool_trouble: str = "", inside: Inside | None = None) -> dict[str, Any]:
-    """Give {"status": "healthy" | "degraded" | "unhealthy", "checked_at", "issues": [...]}. Blocking.
+    """Give {"status": "healthy" | "degraded" | "unhealthy", "checked_at", "paused", "issues": [...]}. Blocking.
 
     Unhealthy by any error, degraded by any warning. `tool_trouble` is what is wrong with FFmpeg. Raises nothing.
     """
     issues = [Issue("ffmpeg", "error", tool_trouble, "install FFmpeg 5.1 or newer")] if tool_trouble else []
     path = config.database_path()
+    paused = None
     try:
         with StateStore(path, read_only=True, backups=config.backup_path()) as store:
             issues += _of_database(store)
             issues += _of_roots(config, store)
+            paused = shapes.of_pause(pauses.lasting(store, _now_ms()))
             issues += _of_files(store, running=inside is not None or connection.writer_pid(path) is not None)
     except DamagedDatabase as error:
         remedy = "restart the service: it sets the database aside and restores the newest good backup"
@@ -87,7 +92,8 @@ def check(config: StateConfig, tool_trouble: str = "", inside: Inside | None = N
     issues += [*_of_place(path), *(_of_service(config, inside) if inside else _of_absence(path))]
     severities = {issue.severity for issue in issues}
     status = "unhealthy" if "error" in severities else "degraded" if severities else "healthy"
-    return {"status": status, "checked_at": iso(_now_ms()), "issues": [issue.to_dict() for issue in issues]}
+    found = [issue.to_dict() for issue in issues]
+    return {"status": status, "checked_at": shapes.iso(_now_ms()), "paused": paused, "issues": found}
 
 
 def _now_ms() -> int:
@@ -171,7 +177,20 @@ def _of_files(store: StateStore, *, running: bool) -> Iterator[Issue]:
             "many_errors", "error", f"{_files(without)} of {looked_at:,} could not be checked at all",
             "the trouble is the machine's: watcher list --integrity error, and watcher why FILE",
         )  # fmt: skip
-    if not running:
+    if running:
+        yield from _of_work(store, pauses.read(store), now)
+
+
+def _of_work(store: StateStore, pause: Pause | None, now: int) -> Iterator[Issue]:
+    """Say what should have been done by now; nothing is due while a pause lasts."""
+    over_since = 0 if pause is None else pause.over_since_ms(now)
+    if pause is not None and over_since is None:
+        if pause.until_ms is None and now - pause.since_ms > LONG_PAUSE_SEC * 1000:
+            days = (now - pause.since_ms) / 86_400_000
+            yield Issue(
+                "paused", "warning", f"it has been paused for {days:.0f} days, and the pause has no end",
+                "watcher resume, or watcher pause --for 3d",
+            )  # fmt: skip
         return
     expired = reports.expired(store, now)
     if expired:
@@ -179,7 +198,9 @@ def _of_files(store: StateStore, *, running: bool) -> Iterator[Issue]:
             "lease_expired", "error", f"{_files(expired)} in work for longer than that may take",
             "restart the service: it takes them up anew",
         )  # fmt: skip
-    late = next((each for each in reports.upcoming(store, 1) if now - each.at_ms > LATE_SEC * 1000), None)
+    late = next(
+        (each for each in reports.upcoming(store, 1) if now - max(each.at_ms, over_since or 0) > LATE_SEC * 1000), None
+    )
     if late is not None:
         hours = (now - late.at_ms) / 3_600_000
         yield Issue(

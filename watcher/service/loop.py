@@ -111,20 +111,22 @@ class Loop:
             await parts.in_store(clock.follow, self._engine, jump)
             parts.upkeep.reconsider()
             self._next_due = 0.0
+        if news := parts.store.changed() or now() >= parts.pausing.until:
+            await parts.pausing.turn()  # first: whoever asks for calm does not wait for a disk that wakes up
         await parts.outcomes.turn()
         await self._take_hints()
         next_root = await parts.roots.turn()
-        if parts.store.changed() or self._reloading.asked or now() >= self._next_due:
+        if parts.store.changed() or news or self._reloading.asked or now() >= self._next_due:
             for root in await parts.in_store(wishes.take, self._engine):
                 parts.roots.vouch(root)
             await self._reloading.turn()
-            self._next_due = await parts.dispatch.turn()
+            self._next_due = float("inf") if parts.pausing.is_on else await parts.dispatch.turn()
         for attempt in await parts.in_store(self._engine.take_cancels):
             parts.pool.cancel(attempt)
         await self._say()
         monotonic = parts.debouncer.next_deadline()
         next_hint = now() + monotonic - time.monotonic() if monotonic is not None else float("inf")
-        return min(self._next_due, next_root, next_hint)
+        return min(self._next_due, next_root, next_hint, parts.pausing.until)
 
     def restrict(self, only: frozenset[int] | None) -> None:
         """Have only these entries worked on; None for all. While it monitors, all are."""
@@ -154,8 +156,11 @@ class Loop:
             await parts.in_store(self._engine.write_progress, running)
             queue = await parts.in_store(reports.due, parts.store, self._engine.now_ms())
             self._engine.metrics.record_gauge("queue_depth", queue)
-        counting.now(self._engine.metrics, running_jobs=len(running), waiting_hints=len(parts.debouncer))
-        parts.notifier.status(f"{len(running)} running; {parts.roots.sentence()}")
+        paused = parts.pausing.sentence()
+        numbers = {"waiting_hints": len(parts.debouncer), "paused": int(parts.pausing.is_on)}
+        counting.now(self._engine.metrics, running_jobs=len(running), **numbers)
+        doing = f"{paused}; {len(running)} stopped" if paused else f"{len(running)} running"
+        parts.notifier.status(f"{doing}; {parts.roots.sentence()}")
 
     def reload(self) -> None:
         """Read the settings anew, soon. Safe from a signal handler."""

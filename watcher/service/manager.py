@@ -132,6 +132,10 @@ class StateManager:
         if (running := self._life.running) is not None:
             running.loop.reload()
 
+    def look(self) -> None:
+        """See soon whether somebody has made a wish. Safe from a signal handler."""
+        self._bell.ring()
+
     # --- work on demand
 
     async def discover_directory(
@@ -153,6 +157,7 @@ class StateManager:
         A result has `file_path`, `file_id`, `group_id`, `is_stereo`, `integrity_status`, `processed_status`,
         `size_bytes`, `processing_time_sec`, `integrity_score` (0 to 1, None before the first verdict), `has_en2` (None
         before it is known), `last_error` (a sentence or None) and `status`: "success", "error" or "waiting".
+        While the service is paused nothing is worked on, and nothing waited for.
         """
         running = await self._life.ready()
         return await running.demand.pending(limit)
@@ -180,7 +185,8 @@ class StateManager:
         `total_files` (there now), `gone_files`, `total_groups`, `by_integrity_status` and `by_processed_status` (every
         status a key), `due_files`, `quarantined_files`, `database_size_mb`, `total_processing_time_sec` (checks and
         conversions of the last week), `processing_rate_fps` (files finished a second, over the last hour), `running`
-        (whether it monitors), `running_jobs` (path, kind, percent, started_at), `roots`, and `config`, the settings.
+        (whether it monitors), `running_jobs` (path, kind, percent, started_at), `roots`, `paused` (None, or `since`, `until`, `reason` and
+        `sentence`), and `config`, the settings.
         """
         from watcher.config import flat  # noqa: PLC0415 - settings are read above the service
 
@@ -207,7 +213,7 @@ class StateManager:
             return shapes.of_group(store, group_id)
 
     def get_health_status(self) -> dict[str, Any]:
-        """Give `status` ("healthy", "degraded", "unhealthy"), `checked_at` and `issues`, each with `code`, `severity`
+        """Give `status` ("healthy", "degraded", "unhealthy"), `checked_at`, `paused` and `issues`, each with `code`, `severity`
         ("error" or "warning"), `sentence` and `remedy`. Raises nothing.
         """
         inside, trouble = None, ""
@@ -227,6 +233,10 @@ class StateManager:
         """Tell whether every root has been scanned since the start, or cannot be."""
         running = self._life.running
         return running is not None and running.loop.watching and running.parts.roots.compared()
+
+    def is_paused(self) -> bool:
+        """Tell whether somebody wishes that nothing is begun, and that what runs stands still."""
+        return (running := self._life.running) is not None and running.parts.pausing.is_on
 
     def running(self) -> dict[str, float]:
         """Give attempt id -> progress, 0 to 1, of the running jobs."""

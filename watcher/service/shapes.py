@@ -14,9 +14,10 @@ from watcher.rules import groups, names
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.rules.verdict import Verdict
-from watcher.store import reports
+from watcher.store import pauses, reports
 
 if TYPE_CHECKING:
+    from watcher.rules.pauses import Pause
     from watcher.store.models import FileEntry, Finding
     from watcher.store.store import StateStore
 
@@ -36,6 +37,25 @@ def iso(at_ms: int | None) -> str | None:
     if at_ms is None:
         return None
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(at_ms: int) -> str:
+    """Give a stored time for a person, as their clock shows it."""
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def of_pause(pause: Pause | None) -> dict[str, Any] | None:
+    """Give a pause that lasts: `since`, `until` (None: until somebody ends it), `reason`, `sentence`. None for none."""
+    if pause is None:
+        return None
+    times = {"since": iso(pause.since_ms), "until": iso(pause.until_ms)}
+    return {**times, "reason": pause.reason, "sentence": paused(pause)}
+
+
+def paused(pause: Pause) -> str:
+    """Say that a pause lasts, until when and why."""
+    end = f"until {local(pause.until_ms)}" if pause.until_ms is not None else "until somebody resumes it"
+    return f"paused {end}" + (f": {pause.reason}" if pause.reason else "")
 
 
 def of_file(store: StateStore, entry: FileEntry, *, worked_sec: float = 0.0) -> dict[str, Any]:
@@ -127,6 +147,7 @@ def of_system(store: StateStore, now_ms: int) -> dict[str, Any]:
         "by_integrity_status": {str(status): number for status, number in counts.integrity.items()},
         "by_processed_status": {str(status): number for status, number in counts.processed.items()},
         "due_files": reports.due(store, now_ms),
+        "paused": of_pause(pauses.lasting(store, now_ms)),
         "quarantined_files": counts.integrity[I.QUARANTINED],
         "database_size_mb": round(store.path.stat().st_size / 1e6, 3),
         "processing_rate_fps": round(reports.finished_since(store, now_ms - 3_600_000) / 3600, 6),

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("watcher")
 
+_OF_FILES = frozenset({"retry", "release"})
+
 
 def take(engine: Engine) -> list[bytes]:
     """Carry out the wishes for files, in the order they were made; gives the paths of roots a person vouches for."""
     roots = []
     for wish in engine.store.requests():
         with engine.turn():
-            if wish.kind == "reload":  # not about a file: `reloading` answers it
+            if wish.kind not in _OF_FILES:  # `reloading` and `pausing` answer the others
                 continue
             engine.store.end_request(wish.id)
             if wish.kind == "release" and any(root.path == wish.path for root in engine.store.roots()):

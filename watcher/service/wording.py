@@ -74,6 +74,8 @@ SAYINGS = {
     "no backup": Saying("no backup could be made", "b568eb01e1e84939981f90c6b64197c8"),
     "job crashed": Saying("a fault of this program", "833d6a32e2234fceb9c771d13feeeb24"),
     "not planned": Saying("a fault of this program", "833d6a32e2234fceb9c771d13feeeb24"),
+    "paused": Saying("paused", "11a0cce5a99242178651e6304e15663f", priority=NOTICE),
+    "resumed": Saying("goes on after a pause", with_reason=True, priority=NOTICE),
     "settings refused": Saying("settings not reloaded", "d223d5d95ff84b48a46858e4a3975b43"),
 }
 

@@ -14,6 +14,7 @@ import structlog
 from watcher.errors import ConversionFailed, ToolMissing
 from watcher.media import integrity, replace, space, stereo
 from watcher.media.probe import Probe
+from watcher.operations import PauseManager
 from watcher.rules import audio
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
@@ -44,10 +45,14 @@ class _Held:
 class Worker:
     """Does jobs on this machine, and keeps count of the disk space that running ones still need."""
 
-    def __init__(self, tools: Tools, config: Callable[[], StateConfig], temps: Temps) -> None:
+    def __init__(
+        self, tools: Tools, config: Callable[[], StateConfig], temps: Temps, pauses: PauseManager | None = None
+    ) -> None:
+        """`pauses` stops the children of jobs; without one they are never stopped."""
         self._tools = tools
         self._config = config
         self._temps = temps
+        self._pauses = pauses or PauseManager(signals=())
         self._reserved: dict[str, _Held] = {}
         """By attempt."""
 

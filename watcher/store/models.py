@@ -272,9 +272,12 @@ class Request(Base):
         id: Any
 
     kind = TextField()
-    """retry, release or reload."""
+    """retry, release, reload, pause or resume."""
     path = BytesField()
+    """The file or folder; empty where it is about the service."""
     at_ms = BigIntegerField()
+    details = JsonField(null=True)
+    """What else was said: of a pause its end and its reason."""
 
     class Meta:
         table_name = "request"

@@ -226,12 +226,12 @@ def signature_columns(signature: Signature) -> dict[str, int]:
     return {name: getattr(signature, name) for name in ("device", "inode", "size_bytes", "mtime_ns", "blocks")}
 
 
-def add_request(database: Path, kind: str, path: bytes, at_ms: int) -> int:
+def add_request(database: Path, kind: str, path: bytes, at_ms: int, details: dict[str, Any] | None = None) -> int:
     """Append a wish for the running service, or for the next one; gives its number. Raises StoreError when there is no database."""
     connection.open_for_reading(database).close()
     writer = connection.open_beside(database)
     try:
         with writer.atomic("IMMEDIATE"):
-            return int(Request.insert(kind=kind, path=path, at_ms=at_ms).execute(writer))
+            return int(Request.insert(kind=kind, path=path, at_ms=at_ms, details=details).execute(writer))
     finally:
         writer.close()

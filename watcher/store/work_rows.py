@@ -35,6 +35,10 @@ class WorkRows(Session):
         """Delete the row of a job whose process is gone."""
         self.run(Attempt.delete().where(Attempt.id == attempt_id))
 
+    def extend_leases(self, by_ms: int) -> None:
+        """Give every running attempt more time: it could not work for so long."""
+        self.run(Attempt.update(lease_until_ms=Attempt.lease_until_ms + by_ms))
+
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Give one attempt by id."""
         found = self.run(Attempt.select().where(Attempt.id == attempt_id))
@@ -72,6 +76,10 @@ class WorkRows(Session):
     def requests(self) -> list[Request]:
         """Give the wishes not yet read, in the order they were made."""
         return list(self.run(Request.select().order_by(Request.id)))
+
+    def has_request(self, request_id: int) -> bool:
+        """Tell whether a wish is still to be carried out."""
+        return bool(self.run(Request.select(Request.id).where(Request.id == request_id)))
 
     def end_request(self, request_id: int) -> None:
         """Delete a wish that was carried out or refused."""
