@@ -22,6 +22,16 @@ FAST = {
 }  # fmt: skip
 
 
+def slow_ffmpeg(folder: Path, times: float) -> Path:
+    """Give an FFmpeg that reads so many times as fast as a film plays: there is time to do something to it."""
+    script = folder / "ffmpeg"
+    script.write_text(
+        f'#!/bin/sh\ncase " $* " in *" -i "*) exec ffmpeg -readrate {times} "$@" ;; *) exec ffmpeg "$@" ;; esac\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
 class Service:
     """`watcher run` as a child process with settings from a file."""
 

@@ -26,6 +26,7 @@ from watcher.media.proof import Proof
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from watcher.media.checkpoints import Stops
     from watcher.media.ffmpeg import Argument, Finished, Progress, Tools
     from watcher.media.passed import Account, Passed
     from watcher.media.probe import Probe
@@ -64,15 +65,16 @@ async def make(
     settings: StereoSettings,
     *,
     on_progress: Callable[[float], None] | None = None,
+    stops: Stops | None = None,
 ) -> Proof:
     """Write the film with its new track to `target_temp`, and prove that nothing else changed.
 
-    `on_progress` gets the share of the work done, 0 to 1. Raises ConversionFailed: `no_space`, `read_only`, `permission`,
+    `on_progress` gets the share of the work done, 0 to 1; `stops` may let FFmpeg stand still meanwhile. Raises ConversionFailed: `no_space`, `read_only`, `permission`,
     `io_error`, `timeout`, `stalled`, `killed` (of the machine); `unsupported_streams`, `ffmpeg_failed`, `silent`,
     `clipped`, `wrong_length`, `proof_failed` (of the film). ToolMissing when FFmpeg cannot be started. No file is left then.
     """
     work = _Making(
-        tools, source, target_temp, probe, layout.plan(probe, decision, source, settings), settings, on_progress
+        tools, source, target_temp, probe, layout.plan(probe, decision, source, settings), settings, on_progress, stops
     )
     with scratch.removed_on_failure(target_temp):
         return await work.run()
@@ -90,6 +92,7 @@ class _Making:
         plan: Plan,
         settings: StereoSettings,
         on_progress: Callable[[float], None] | None,
+        stops: Stops | None,
     ) -> None:
         self._tools = tools
         self._film = film
@@ -98,6 +101,7 @@ class _Making:
         self._plan = plan
         self._settings = settings
         self._on_progress = on_progress
+        self._stops = stops
         self._source = next(s for s in before.streams if s.index == plan.made_from)
         self._cpu_sec = 0.0
         self._begins_at = 0.0
@@ -272,6 +276,7 @@ class _Making:
             on_progress=self._report(share) if share else None,
             ignore_line=lambda line: (meter is not None and meter.take(line)) or "[info]" in line,
             take_line=account.take if account else None,
+            stops=self._stops,
         )
         self._cpu_sec += finished.cpu_sec
         refusals.require_success(finished, what)

@@ -78,6 +78,7 @@ class Worker:
             tolerate_lines=settings.tolerate_lines,
             expected=spec.signature,
             on_progress=report,
+            stops=self._pauses.children,
         )
         return Checked(spec, result.verdict, result.probe.to_dict() if result.probe else None)
 
@@ -96,6 +97,7 @@ class Worker:
                     audio.Decision.from_dict(spec.decision),
                     stereo_settings(self._config().audio),
                     on_progress=report,
+                    stops=self._pauses.children,
                 )
         except ConversionFailed as error:
             if not await asyncio.to_thread(_stands, spec):
