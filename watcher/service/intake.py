@@ -72,6 +72,24 @@ class Taken:
         return bool(self.added or self.changed or self.moved or self.gone or self.back)
 
 
+_Look = Signature | OSError | None
+"""What stands under a path: nothing, or why it cannot be said."""
+_LOOKS_AT_ONCE = 1000
+"""In one question to a disk: an answer in time is expected of the disk, and not of however many files there are."""
+
+
+@dataclass(slots=True)
+class _News:
+    """What of a batch is not known already."""
+
+    strangers: list[tuple[Sighting, bytes, RawSignature]] = field(default_factory=list)
+    known: list[tuple[int, Sighting, RawSignature]] = field(default_factory=list)
+    """Entries by id, that are another content than known, were gone, or were hinted at."""
+    lost: list[int] = field(default_factory=list)
+    paths: list[bytes] = field(default_factory=list)
+    """Where to look once more: a long scan hands over what it saw minutes ago."""
+
+
 class Intake:
     """Takes sightings of one root after another into the store. In the store's thread."""
 
@@ -79,6 +97,8 @@ class Intake:
         self._engine = engine
         self._store = engine.store
         self._landing: dict[int, Signature] = {}
+        self._looks: dict[bytes, _Look] = {}
+        """At the paths of a batch's news."""
 
     def take(self, root_id: int, sightings: Sequence[Sighting]) -> Taken:
         """Bring the rows of a root up to what was seen; one transaction.
@@ -88,28 +108,42 @@ class Intake:
         taken = Taken()
         with self._engine.turn():
             self._landing = self._results_landing()
-            strangers: list[tuple[Sighting, bytes, RawSignature]] = []
-            lost: list[int] = []
-            for sighting in sightings:
-                known = self._store.entries_of_folder(root_id, sighting.folder)
-                for name, raw in sighting.files:
-                    if (row := known.get(name)) is None:
-                        strangers.append((sighting, name, raw))
-                    elif row[1] != raw or row[2] is not None or sighting.hinted:
-                        self._meet(row[0], Signature(*raw), sighting, taken)
-                lost += [known[name][0] for name in sighting.gone if name in known and known[name][2] is None]
-            if strangers:
-                self._welcome(root_id, strangers, taken)
-            for entry_id in lost:  # last, since what is lost here may just have been found there
+            news = self._sort(root_id, sightings)
+            self._looks = self._look(news.paths)
+            for entry_id, sighting, raw in news.known:
+                self._meet(entry_id, Signature(*raw), sighting, taken)
+            if news.strangers:
+                self._welcome(root_id, news.strangers, taken)
+            for entry_id in news.lost:  # last, since what is lost here may just have been found there
                 self._lose(entry_id, taken)
         return taken
+
+    def _sort(self, root_id: int, sightings: Sequence[Sighting]) -> _News:
+        """Leave out what is known already."""
+        news = _News()
+        base = self._store.root_row(root_id).path.rstrip(b"/")
+        for sighting in sightings:
+            rows = self._store.entries_of_folder(root_id, sighting.folder)
+            folder = b"/".join(filter(None, (base, sighting.folder))) + b"/"
+            for name, raw in sighting.files:
+                if (row := rows.get(name)) is None:
+                    news.strangers.append((sighting, name, raw))
+                elif row[1] != raw or row[2] is not None:
+                    news.known.append((row[0], sighting, raw))
+                    news.paths.append(folder + name)
+                elif sighting.hinted:
+                    news.known.append((row[0], sighting, raw))
+            for name in sighting.gone:
+                if name in rows and rows[name][2] is None:
+                    news.lost.append(rows[name][0])
+                    news.paths.append(folder + name)
+        return news
 
     def _meet(self, entry_id: int, seen: Signature, sighting: Sighting, taken: Taken) -> None:
         entry = self._store.entry(entry_id)
         if entry is None:
             return
         if seen != entry.signature or entry.missing_since_ms is not None:
-            # A long scan hands over what it saw minutes ago: the news, if it is any, is what stands there now.
             now = self._now(entry.path)
             if now is None:
                 return
@@ -144,6 +178,7 @@ class Intake:
 
     def _welcome(self, root_id: int, strangers: list[tuple[Sighting, bytes, RawSignature]], taken: Taken) -> None:
         movers = self._movers([raw for _, _, raw in strangers])
+        self._looks |= self._look([entry.path for entries in movers.values() for entry in entries])
         now = self._engine.clock()
         rows = []
         for sighting, name, raw in strangers:
@@ -211,21 +246,31 @@ class Intake:
         return False
 
     def _now(self, path: bytes) -> Signature | None:
-        try:
-            return self._look(path)
-        except TimeoutError:
-            raise
-        except OSError:
-            return None
+        seen = self._looked_at(path)
+        return None if isinstance(seen, OSError) else seen
 
     def _stands(self, path: bytes) -> bool:
-        try:
-            return self._look(path) is not None
-        except TimeoutError:
-            raise
-        except OSError:
-            return True  # not known to be gone: nothing is concluded
+        return self._looked_at(path) is not None  # where it cannot be said nothing is concluded
 
-    def _look(self, path: bytes) -> Signature | None:
-        # The disk may have fallen silent since it was looked at, and all roots share the store's thread.
-        return patience.answer(self._engine.config.answer_within_sec, scan.observe, path)
+    def _looked_at(self, path: bytes) -> _Look:
+        if path not in self._looks:
+            self._looks |= self._look([path])
+        return self._looks[path]
+
+    def _look(self, paths: Sequence[bytes]) -> dict[bytes, _Look]:
+        # The disk may have fallen silent since it was seen, and all roots share the store's thread.
+        looks: dict[bytes, _Look] = {}
+        for begin in range(0, len(paths), _LOOKS_AT_ONCE):
+            some = paths[begin : begin + _LOOKS_AT_ONCE]
+            looks |= patience.answer(self._engine.config.answer_within_sec, _observed, some)
+        return looks
+
+
+def _observed(paths: Sequence[bytes]) -> dict[bytes, _Look]:
+    seen: dict[bytes, _Look] = {}
+    for path in paths:
+        try:
+            seen[path] = scan.observe(path)
+        except OSError as error:
+            seen[path] = error
+    return seen
