@@ -36,10 +36,10 @@ class Variant(NamedTuple):
 def variants(film: Path, folder: Path, *, only: str = "") -> Iterator[tuple[Variant, Path]]:
     """Make one damaged copy after another in `folder`; each is removed before the next one is made.
 
-    `only` is how a variant's name begins. The same film gives the same copies every time.
+    `only` is how a variant's name begins, or one of several with commas between. The same film gives the same copies every time.
     """
     for variant in VARIANTS:
-        if not variant.name.startswith(only):
+        if not variant.name.startswith(tuple(only.split(","))):
             continue
         copy = folder / f"{variant.name}{film.suffix}"
         shutil.copyfile(film, copy)

@@ -6,7 +6,10 @@
 FOLDER may hold a manifest.json: a list of {"file", "folder", "expected"}, expected being COMPLETE, INCOMPLETE or ERROR
 (damaged). Without one every film in it is taken as intact. Of each intact film the copies of tests/damage.py are made,
 one at a time, in the temporary folder. `--limit` takes so many films, evenly from the list; `--only` the variants whose
-name begins so.
+name begins so, several of them with commas between.
+
+Or FOLDER holds copies that another generator has damaged, and its lists of them, NAME.variants.json: {"file", "variant",
+"cls"}, cls being incomplete, corrupt, notmedia or benign. Then these are judged, as they are.
 
 Printed: verdicts by variant and by container; every miss by name; CPU seconds beside a bare decoding of the same files
 (our own included; `ffmpeg -i F -f null -`, with the same threads); and how three common rules judge the same files.
@@ -21,6 +24,7 @@ import functools
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -46,6 +50,26 @@ PEERS = ("exit code of a full decoding", "any line of a full decoding", "exit co
 LETTER = {IntegrityStatus.COMPLETE: "C", IntegrityStatus.INCOMPLETE: "I", IntegrityStatus.ERROR: "E"}
 
 
+CLASSES: dict[str, damage.Expected] = {
+    "incomplete": "partial",
+    "corrupt": "corrupt",
+    "notmedia": "partial",
+    "benign": "whole",
+}
+OPEN = re.compile(r"flip\d\d|ts_cut|frag_cut")
+"""Variants of other generators that nothing in the file tells of, or that are one bit."""
+
+
+class Film(NamedTuple):
+    """A file to judge, and what it should be called."""
+
+    path: Path
+    expected: damage.Expected
+    variant: str = "as it is"
+    of: str = ""
+    """The film that it is a damaged copy of; "" for a film itself, of which copies will be made."""
+
+
 class Row(NamedTuple):
     """What was said about one file, and at what price."""
 
@@ -69,16 +93,15 @@ def found_tools(program: str) -> Tools:
     return asyncio.run(tools.find_tools(program))
 
 
-def work_off(
-    film: Path, expected: damage.Expected, modes: tuple[Mode, ...], program: str, only: str, *, others: bool
-) -> list[Row]:
+def work_off(film: Film, modes: tuple[Mode, ...], program: str, only: str, *, others: bool) -> list[Row]:
     """Judge a film and, if it is intact, its variants."""
-    container = structure.walk(os.fsencode(film)).container or film.suffix.lower().lstrip(".")
-    look = functools.partial(judge, found_tools(program), modes, film.name, container, others=others)
-    rows = [look("as it is", expected, film)]
-    if expected == "whole":
+    container = structure.walk(os.fsencode(film.path)).container or film.path.suffix.lower().lstrip(".")
+    name = film.of or film.path.name
+    look = functools.partial(judge, found_tools(program), modes, name, container, others=others)
+    rows = [look(film.variant, film.expected, film.path)]
+    if film.expected == "whole" and not film.of:
         with tempfile.TemporaryDirectory(prefix="verdicts-") as folder:
-            for variant, copy in damage.variants(film, Path(folder), only=only):
+            for variant, copy in damage.variants(film.path, Path(folder), only=only):
                 rows.append(look(variant.name, variant.expected, copy))
     return rows
 
@@ -124,32 +147,46 @@ def cpu_sec() -> float:
 # --- all films
 
 
-def listed(folder: Path) -> list[tuple[Path, damage.Expected]]:
+def listed(folder: Path, only: str) -> list[Film]:
+    if lists := sorted(folder.glob("*.variants.json")):
+        return [
+            film for path in lists for film in damaged_copies(path) if film.variant.startswith(tuple(only.split(",")))
+        ]
     manifest = folder / "manifest.json"
     if not manifest.exists():
         films = (
             path for path in folder.rglob("*") if names.is_film_name(os.fsencode(path.name), names.DEFAULT_EXTENSIONS)
         )
-        return [(path, "whole") for path in sorted(films) if path.is_file()]
+        return [Film(path, "whole") for path in sorted(films) if path.is_file()]
     return [
-        (folder / item["folder"] / item["file"], "whole" if item["expected"] == "COMPLETE" else "partial")
+        Film(folder / item["folder"] / item["file"], "whole" if item["expected"] == "COMPLETE" else "partial")
         for item in json.loads(manifest.read_text())
     ]
 
 
-def spread(films: list[tuple[Path, damage.Expected]], limit: int) -> list[tuple[Path, damage.Expected]]:
+def damaged_copies(path: Path) -> Iterable[Film]:
+    """Give the copies in another generator's list that lie beside it."""
+    of = path.name.removesuffix(".variants.json")
+    for item in json.loads(path.read_text()):
+        copy = path.with_name(item["file"])
+        if copy.exists():
+            expected = "open" if OPEN.fullmatch(item["variant"]) else CLASSES[item["cls"]]
+            yield Film(copy, expected, item["variant"], of + copy.suffix)
+
+
+def spread(films: list[Film], limit: int) -> list[Film]:
     """Take some of them, by chance but always the same ones."""
     return sorted(random.Random(1).sample(films, min(limit, len(films)))) if limit else films
 
 
-def all_rows(films: Iterable[tuple[Path, damage.Expected]], options: argparse.Namespace) -> list[Row]:
+def all_rows(films: Iterable[Film], options: argparse.Namespace) -> list[Row]:
     modes = tuple(Mode(word) for word in options.modes.split(","))
     rows: list[Row] = []
     with ProcessPoolExecutor(options.jobs) as pool:
         work = functools.partial(
             work_off, modes=modes, program=options.ffmpeg, only=options.only, others=not options.no_others
         )
-        waiting = [pool.submit(work, *film) for film in films]
+        waiting = [pool.submit(work, film) for film in films]
         for done, future in enumerate(waiting, 1):
             rows += future.result()
             print(f"\r{done} of {len(waiting)} films, {len(rows)} files", end="", file=sys.stderr)
@@ -211,11 +248,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=int, default=0, help="so many films only")
     parser.add_argument("--ffmpeg", default="", help="the ffmpeg to use; its ffprobe lies beside it or on PATH")
-    parser.add_argument("--only", default="", help="only the variants whose name begins so")
+    parser.add_argument("--only", default="", help="only the variants whose name begins so, or so")
     parser.add_argument("--no-others", action="store_true", help="neither a bare decoding nor others' rules")
     parser.add_argument("--rows", type=Path, help="write one line of JSON a file")
     options = parser.parse_args()
-    rows = all_rows(spread(listed(options.folder), options.limit), options)
+    rows = all_rows(spread(listed(options.folder, options.only), options.limit), options)
     if options.rows:
         options.rows.write_text("".join(json.dumps(row._asdict()) + "\n" for row in rows))
     modes = options.modes.split(",")
