@@ -82,6 +82,16 @@ def test_an_mp4_without_its_movie_header_is_cut():
         assert "moov" in found.reasons[0]
 
 
+@pytest.mark.parametrize(("table", "at"), [(b"stts", 11), (b"stsz", 11), (b"stsc", 15), (b"stts", 13), (b"mdhd", 17)])
+def test_the_tables_of_an_mp4_count_the_same_samples(table, at):
+    """One changed byte in one of them: FFmpeg plays a part of the film, and is content."""
+    content = bytearray(clips.content("faststart"))
+    content[content.index(table) + 4 + at] ^= 0x40
+    found = walk(bytes(content))
+    assert found.status == "damaged", found
+    assert "samples" in found.reasons[0]
+
+
 def test_a_movie_header_of_zeros_is_told():
     """The last blocks of a file are written last: zeros there are not damage but waiting."""
     content = clips.content("mp4")

@@ -1,7 +1,7 @@
 """MP4, MOV, 3GP: boxes that tile the file, and a movie box that says where the last sample ends.
 
-Whole means: every box ends within the file, `moov` is there and readable, and the last sample of every track lies
-before the end. A film in fragments is whole only where an index (`sidx`, `mfra`) says how far the fragments reach.
+Whole means: every box ends within the file, `moov` is there and readable, its tables agree with each other, and the last
+sample of every track lies before the end. A film in fragments is whole only where an index (`sidx`, `mfra`) says how far the fragments reach.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from watcher.media.containers import tables
 from watcher.media.containers.base import Reader, Structure, bad, cut, joined
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class _Movie:
     """Where the last sample of all tracks ends, at least."""
     elsewhere: int = 0
     """Tracks whose samples are in another file."""
+    trouble: str = ""
+    """What the tables of a track disagree about."""
+    trouble_at: int | None = None
 
 
 class _BrokenError(Exception):
@@ -106,6 +110,8 @@ def _judge(reader: Reader, container: str, boxes: list[Box], movie: _Movie | Non
         return cut(reader, container, last.end, f"its {last.kind.decode('latin-1')} box")
     if movie is None:
         return _judge_headless(reader, container, boxes, stopped_at)
+    if movie.trouble:
+        return Structure("damaged", container, offset=movie.trouble_at, reasons=(movie.trouble,))
     if movie.last_byte > reader.size:
         return cut(reader, container, movie.last_byte, "the last sample")
     if not any(box.kind in {b"moof", b"mdat"} for box in boxes) or (movie.samples == 0 and not movie.fragmented):
@@ -172,6 +178,7 @@ def _children(reader: Reader, box: Box, skip: int = 0) -> Iterator[Box]:
 
 def _read_movie(reader: Reader, moov: Box) -> _Movie:
     duration, fragmented, tracks, samples, last_byte, elsewhere = None, False, 0, 0, 0, 0
+    trouble, trouble_at = "", None
     for box in _children(reader, moov):
         if box.kind == b"mvhd":
             duration = _ticks(reader, box)
@@ -182,13 +189,15 @@ def _read_movie(reader: Reader, moov: Box) -> _Movie:
         elif box.kind == b"trak":
             tracks += 1
             elsewhere += _is_elsewhere(reader, box)
-            count, end = _track(reader, box)
+            count, end, odd = _track(reader, box)
             samples, last_byte = samples + count, max(last_byte, end)
+            if odd and not trouble:
+                trouble, trouble_at = odd, box.start
         elif box.kind == b"rmra":  # a list of movies to choose from
             return _Movie(None, fragmented=False, tracks=1, samples=0, last_byte=0, elsewhere=1)
     if not tracks:
         raise _BrokenError(moov.content)
-    return _Movie(duration, fragmented, tracks, samples, last_byte, elsewhere)
+    return _Movie(duration, fragmented, tracks, samples, last_byte, elsewhere, trouble, trouble_at)
 
 
 def _ticks(reader: Reader, mvhd: Box) -> float | None:
@@ -217,23 +226,30 @@ def _is_elsewhere(reader: Reader, trak: Box) -> bool:
     )
 
 
-def _track(reader: Reader, trak: Box) -> tuple[int, int]:
-    """Give a track's number of samples and the byte at which its last chunk ends, at least."""
-    table = _inside(reader, trak, b"mdia", b"minf", b"stbl")
+def _track(reader: Reader, trak: Box) -> tuple[int, int, str]:
+    """Give a track's number of samples, the byte at which its last chunk ends, at least, and what its tables disagree about."""
+    media = _inside(reader, trak, b"mdia")
+    table = _inside(reader, media, b"minf", b"stbl")
     if table is None:
-        return 0, 0
-    tables = {box.kind: box for box in _children(reader, table)}
-    sizes, chunks, per_chunk = tables.get(b"stsz"), tables.get(b"co64") or tables.get(b"stco"), tables.get(b"stsc")
-    counted = sizes or tables.get(b"stz2")
+        return 0, 0, ""
+    boxes = {box.kind: box for box in _children(reader, table)}
+    sizes, chunks, per_chunk = boxes.get(b"stsz"), boxes.get(b"co64") or boxes.get(b"stco"), boxes.get(b"stsc")
+    counted = sizes or boxes.get(b"stz2")
     count = (reader.number(counted.content + 8, 4) or 0) if counted else 0
     if chunks is None or not count:
-        return count, 0
+        return count, 0, ""
     width = 8 if chunks.kind == b"co64" else 4
     number = reader.number(chunks.content + 4, 4) or 0
     if chunks.content + 8 + number * width > chunks.end:
         raise _BrokenError(chunks.start)
+    places = [
+        (box.content, box.end) if box else None
+        for box in (boxes.get(b"stts"), per_chunk, _inside(reader, media, b"mdhd"))
+    ]
+    odd = tables.contradiction(reader, tables.Tables(count, number, *places))
     last_chunk = (reader.number(chunks.content + 8 + (number - 1) * width, width) or 0) if number else 0
-    return count, last_chunk + (_last_chunk_bytes(reader, sizes, per_chunk, count) if sizes and per_chunk else 0)
+    end = last_chunk + (_last_chunk_bytes(reader, sizes, per_chunk, count) if sizes and per_chunk else 0)
+    return count, end, odd
 
 
 def _last_chunk_bytes(reader: Reader, sizes: Box, per_chunk: Box, count: int) -> int:
