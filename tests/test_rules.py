@@ -155,6 +155,11 @@ class Histories(RuleBasedStateMachine):
                 at[entry, subject] = after
 
     @invariant()
+    def a_file_takes_the_turns_of_its_folders_root(self):
+        for entry in self.rows() if hasattr(self, "bench") else ():
+            assert entry.root_id == entry.folder.root_id
+
+    @invariant()
     def no_file_is_stranded(self):
         """A file that is there and not finished has a time at which it is looked at again."""
         for entry in self.rows() if hasattr(self, "bench") else ():

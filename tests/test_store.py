@@ -12,7 +12,7 @@ import pytest
 
 from watcher.errors import LostRace, NewerDatabase, NotOurDatabase, StoreError
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
-from watcher.store import connection, models
+from watcher.store import connection, due_rows, models
 from watcher.store.store import StateStore, add_request
 
 ODD_NAME = b"caf\xe9 \n\x1b[31m'\"%s -rf .mkv"
@@ -44,22 +44,31 @@ def test_a_new_entry_is_unknown_and_new_with_its_first_look_ahead(store):
     assert entry.next_check_at_ms == 1000
 
 
-def test_due_gives_the_longest_due_first_and_uses_the_index(store):
+def test_due_gives_what_is_due_and_nothing_of_other_roots(store):
     put(store, b"late.mkv", next_ms=900)
     put(store, b"early.mkv", next_ms=800)
     put(store, b"future.mkv", next_ms=5000)
+    put(store, b"elsewhere.mkv", root=b"/suspended", next_ms=700)
     root = store.root_at(b"/films").id
     due = store.due(complete=False, now_ms=1000, limit=10, root_ids=[root])
-    assert [entry.name for entry in due] == [b"early.mkv", b"late.mkv"]
+    assert sorted(entry.name for entry in due) == [b"early.mkv", b"late.mkv"]
+    assert store.next_due_ms(complete=False, root_ids=[root]) == 800
 
 
-def test_the_due_query_walks_its_index_in_order_and_sorts_nothing(store):
-    from watcher.store import store as module
+def test_only_some_that_are_due_are_those_and_no_others(store):
+    _, late = put(store, b"early.mkv", b"late.mkv", next_ms=800)
+    (future,) = put(store, b"future.mkv", next_ms=5000)
+    asked = {"complete": False, "root_ids": [store.root_at(b"/films").id], "only": [late.id, future.id]}
+    assert [entry.id for entry in store.due(now_ms=1000, limit=10, **asked)] == [late.id]
+    assert store.next_due_ms(**asked) == 800
 
-    for kind in (("check", "<>"), ("process", "=")):
-        plan = [row[3] for row in store.sql("EXPLAIN QUERY PLAN " + module._DUE.format(*kind, ""), (1, "[1]", 5))]
-        assert any(f"file_entry_due_{kind[0]}" in step for step in plan), plan
-        assert not any("ORDER BY" in step for step in plan), plan
+
+def test_the_due_queries_walk_their_indexes_in_order_and_sort_nothing(store):
+    for name, query in (("due", due_rows._LONGEST_DUE), ("fresh", due_rows._NEWEST_DUE)):
+        for kind in due_rows._KINDS.values():
+            plan = [row[3] for row in store.sql("EXPLAIN QUERY PLAN " + query.format(*kind), (1, 2, 3))]
+            assert any(f"INDEX file_entry_{name}_{kind[0]} (root_id=?" in step for step in plan), plan
+            assert not any("ORDER BY" in step for step in plan), plan
 
 
 def test_an_entry_that_somebody_works_on_is_not_due(store):
@@ -250,6 +259,7 @@ def test_a_root_around_a_known_one_takes_its_files_over(store):
     root = store.root_at(b"/films")
     found = store.entry_at(b"/films/inner/x/y/a.mkv")
     assert (found.id, found.folder.root.id, found.folder.path) == (entry.id, root.id, b"inner/x/y")
+    assert found.root_id == root.id
 
 
 def test_a_root_inside_a_known_one_takes_its_own_files_and_no_others(store):

@@ -14,7 +14,7 @@ The map, top to bottom; imports only go down:
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
                    layout, remux, downmix, loudness, encoder, scratch), proof (with passed),
                    replace (with attributes, disk and space)
-    store/         the database: models, migrations, connection, backup, rescue, care, store, reports, following
+    store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, following
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, languages, groups
     config         settings, checked

@@ -1,7 +1,11 @@
-"""The planner: a due entry, a fresh look at its file and the time give one action.
+"""The planner: which due entries come first; and a due entry, a fresh look at its file and the time give one action.
 
 It decides nothing about time itself (`now` is an argument) and changes nothing: the engine carries the action out.
 Every action that keeps an entry waiting says until when, so that no row stays due and starves the others.
+
+Who comes first: folders take turns, whatever each of them has to do. Within one, the film that was last seen to change
+comes first: what somebody has just dropped, before the back catalogue. But every fourth is the one that has been due for
+longest, so that no stream of new films starves the old ones.
 """
 
 from __future__ import annotations
@@ -14,9 +18,43 @@ from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from watcher.rules.stability import Observation, Settling, Waiting
 
 TROUBLE_RETRY_SEC = 60.0
+LONGEST_DUE_EVERY = 4
+"""Of so many films taken of one root, one is that which has been due for longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """What is due in one root, each film by its id in both lanes or, where many are due, in one."""
+
+    newest: Sequence[int]
+    """Last seen to change first."""
+    longest: Sequence[int]
+    """Longest due first."""
+
+
+def in_turn(roots: Sequence[Lanes], turn: int, limit: int) -> list[int]:
+    """Give at most `limit` of what is due, in the order in which it is to be taken.
+
+    `roots` are those that have something due. `turn` says how many films were taken before, so that who takes one at a
+    time is as fair as who takes a hundred.
+    """
+    left = {each for lanes in roots for each in (*lanes.newest, *lanes.longest)}
+    taken: list[int] = []
+    while left and len(taken) < limit:
+        time, which = divmod(turn, len(roots))
+        lanes = roots[which]
+        lane = lanes.longest if time % LONGEST_DUE_EVERY == LONGEST_DUE_EVERY - 1 else lanes.newest
+        found = next((each for each in lane if each in left), None)
+        if found is not None:
+            left.discard(found)
+            taken.append(found)
+        turn += 1
+    return taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class OnDemand:
         """Work off what is due. See `StateManager.process_pending`."""
         async with self.one_caller:
             await self._parts.discovery.adopt()
-            only = None if limit is None else await self._in_store(self._longest_due, limit)
+            only = None if limit is None else await self._in_store(self._first_due, limit)
             return await self._work(only)
 
     async def file(self, path: bytes) -> dict[str, Any]:
@@ -114,15 +114,14 @@ class OnDemand:
                 self._store.update_entry(entry, next_check_at_ms=now_ms)
         return int(entry.id)
 
-    def _longest_due(self, limit: int) -> frozenset[int]:
+    def _first_due(self, limit: int) -> frozenset[int]:
         now_ms, roots = self._engine.now_ms(), self._parts.roots.active()
         due = [
-            entry
+            entry.id
             for complete in (True, False)
             for entry in self._store.due(complete=complete, now_ms=now_ms, limit=limit, root_ids=roots)
         ]
-        due.sort(key=lambda entry: (entry.next_check_at_ms, entry.id))
-        return frozenset(entry.id for entry in due[:limit])
+        return frozenset(due[:limit])
 
     async def _work(self, only: frozenset[int] | None) -> list[dict[str, Any]]:
         """Turn until nothing of these is due or in work any more; gives the results of all that moved."""

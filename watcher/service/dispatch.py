@@ -1,12 +1,13 @@
 """Dispatch: due rows become jobs, no more of them than there are free slots.
 
-Only rows for which there is a slot are taken from the database, so a full pool holds up no other kind of work and
-nothing is queued in memory. A due row that needs no job gets its next time at once and makes room for the next one.
+Only rows for which there is a slot are taken from the database, so a full pool holds up no other kind of work, nothing
+is queued in memory, and what was dropped a moment ago can still be next. A due row that needs no job gets its next time at once and makes room for the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -57,6 +58,8 @@ class Dispatch:
         self._in_store = in_store
         self.only: frozenset[int] | None = None
         """The entries that may be worked on; None for all."""
+        self._taken: Counter[Kind] = Counter()
+        """How many jobs of each kind there have been: whose turn it is."""
 
     async def turn(self) -> float:
         """Work off what is due as far as slots allow; gives the time of the next due row that has a slot."""
@@ -68,12 +71,13 @@ class Dispatch:
         while (free := self._pool.free(kind)) > 0:
             limit = min(max(limit, free), self._engine.config.batch_size)
             active = self._roots.active()
-            due = await self._in_store(self._due, complete, limit, active)
+            due = await self._in_store(self._due, kind, complete, limit, active)
             if not due:
                 return float(await self._in_store(self._next, complete, active))
             specs = await self._in_store(self._plan, await self._look_at(due), free)
             for spec in specs:
                 self._pool.submit(spec)
+            self._taken[kind] += len(specs)
             limit = 1 if specs else 2 * limit
         return float("inf")  # the end of a job brings the next turn
 
@@ -115,9 +119,15 @@ class Dispatch:
             until = self._engine.now_ms() + int(self._engine.config.backoff_max_sec * 1000)
             self._engine.store.update_entry(entry, next_check_at_ms=until, waits_for="another try after an error")
 
-    def _due(self, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
-        now_ms = self._engine.now_ms()
-        return self._engine.store.due(complete=complete, now_ms=now_ms, limit=limit, root_ids=root_ids, only=self.only)
+    def _due(self, kind: Kind, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
+        return self._engine.store.due(
+            complete=complete,
+            now_ms=self._engine.now_ms(),
+            limit=limit,
+            root_ids=root_ids,
+            only=self.only,
+            turn=self._taken[kind],
+        )
 
     def _next(self, complete: bool, root_ids: Sequence[int]) -> float:
         found = self._engine.store.next_due_ms(complete=complete, root_ids=root_ids, only=self.only)

@@ -209,9 +209,7 @@ class Intake:
         if not in_place or self._stands(before):
             return False  # it has just got its name, or is a sidecar: the landing will say so
         self._engine.leaves_group(entry)
-        self._store.update_entry(entry, folder=folder, name=name, missing_since_ms=None, group=None)
-        moved = self._store.entry(entry_id)
-        assert moved is not None  # noqa: S101 - updated in this transaction
+        moved = self._store.move_entry(entry, folder, name)
         self._engine.note_path(moved, "moved", before, moved.path)
         return True
 
@@ -236,9 +234,7 @@ class Intake:
             candidates.remove(entry)  # each row follows one name: there may be another link to the same file
             self._engine.cancel_attempt(entry)
             self._engine.leaves_group(entry)
-            self._store.update_entry(entry, folder=folder, name=name, missing_since_ms=None, group=None)
-            moved = self._store.entry(entry.id)
-            assert moved is not None  # noqa: S101 - updated in this transaction
+            moved = self._store.move_entry(entry, folder, name)
             self._engine.note_path(moved, "moved", before, moved.path)
             self._engine.hinted(moved, sighting.evidence or "moved_in")
             self._engine.settled_elsewhere(moved)

@@ -32,8 +32,6 @@ class JobSpec:
     signature: Signature
     """The content the decision was made on; the work is void for any other."""
     lease_sec: float
-    priority: int = 0
-    """Lower goes first; newly dropped films go before the back catalogue."""
     mode: Mode | None = None
     """check: how deep."""
     probe: dict[str, Any] | None = None

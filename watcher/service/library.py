@@ -109,9 +109,11 @@ class StatePlanner:
         return [root.id for root in self._store.roots() if root.suspended_because is None]
 
     def due(self, limit: int | None = None) -> list[FileEntry]:
-        """Give the files whose time has come and that nobody works on, those to be processed first, then the longest due.
+        """Give the files whose time has come and that nobody works on, in the order in which the service takes them.
 
-        At most `limit`, or `batch_size`. A suspended folder has none.
+        Those found whole, whose sound is to be decided about, stand before those to be checked, for each kind has its own
+        places at work. Folders take turns; within one the newest comes first, but every fourth is the one that has been
+        due for longest. At most `limit`, or `batch_size`. A suspended folder has none.
         """
         limit = self._config.batch_size if limit is None else limit
         now_ms, roots = int(self._clock() * 1000), self._roots()

@@ -153,7 +153,8 @@ class StateManager:
     async def process_pending(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Work off what is due now, `batch_size` at a time, and give one result a file worked on.
 
-        Files that wait (for quiet, for another try) stay waiting. `limit`: at most so many files, the longest due first.
+        Files that wait (for quiet, for another try) stay waiting. `limit`: at most so many files, those
+        found whole first, then in the order of `StatePlanner.due`.
         A result has `file_path`, `file_id`, `group_id`, `is_stereo`, `integrity_status`, `processed_status`,
         `size_bytes`, `processing_time_sec`, `integrity_score` (0 to 1, None before the first verdict), `has_en2` (None
         before it is known), `last_error` (a sentence or None) and `status`: "success", "error" or "waiting".

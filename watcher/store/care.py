@@ -49,16 +49,6 @@ class Care(Session):
         """Give how SQLite writes: "wal", or what a file system that cannot do that has left of it."""
         return str(self.sql("PRAGMA journal_mode").fetchone()[0])
 
-    def newest_time_ms(self) -> int:
-        """Give the latest time that anything was written, as the clock was then; 0 when nothing was."""
-        return int(self.sql(_NEWEST).fetchone()[0])
-
-    def shift_times(self, by_ms: int) -> int:
-        """Move the times of all that waits, and of what runs, by so much; gives the number of files that wait."""
-        with self.transaction():
-            self.sql("UPDATE attempt SET lease_until_ms = lease_until_ms + ?", (by_ms,))
-            return int(self.sql(_SHIFT, (by_ms, by_ms)).rowcount)
-
     def forget(self, gone_before_ms: int, root_ids: Sequence[int]) -> int:
         """Delete the entries of these roots whose file has been gone since before `gone_before_ms`; gives their number.
 
@@ -120,15 +110,6 @@ class Care(Session):
         self.sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-# A row that waits tells when it was last seen to change, the journal when anything was last judged. One query for each
-# of the two partial indexes of what waits.
-_NEWEST = """SELECT max(coalesce((SELECT at_ms FROM journal ORDER BY id DESC LIMIT 1), 0),
-    coalesce((SELECT max(quiet_since_ms) FROM file_entry
-              WHERE next_check_at_ms IS NOT NULL AND integrity_status = 'complete'), 0),
-    coalesce((SELECT max(quiet_since_ms) FROM file_entry
-              WHERE next_check_at_ms IS NOT NULL AND integrity_status <> 'complete'), 0))"""
-_SHIFT = """UPDATE file_entry SET next_check_at_ms = next_check_at_ms + ?, quiet_since_ms = quiet_since_ms + ?
-    WHERE next_check_at_ms IS NOT NULL"""
 _LONG_GONE = """SELECT e.id FROM file_entry AS e INDEXED BY file_entry_missing
     CROSS JOIN folder AS f ON f.id = e.folder_id
     WHERE e.missing_since_ms IS NOT NULL AND e.missing_since_ms < ? AND f.root_id IN (SELECT value FROM json_each(?))

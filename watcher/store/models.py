@@ -139,10 +139,13 @@ class FileEntry(Base):
     if TYPE_CHECKING:
         id: Any
         folder_id: Any
+        root_id: Any
         group_id: Any
         made_from_id: Any
 
     folder = ForeignKeyField(Folder)
+    root = ForeignKeyField(Root, null=True)
+    """Its folder's root, for the indexes that give each root its turn."""
     name = BytesField()
     device = BigIntegerField()
     inode = BigIntegerField()

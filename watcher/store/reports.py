@@ -177,7 +177,8 @@ def jobs(store: StateStore) -> list[Job]:
 
 def upcoming(store: StateStore, limit: int) -> list[Upcoming]:
     """Give the files that are looked at next, those being worked on left out."""
-    rows = [row for which in ("=", "<>") for row in store.sql(_UPCOMING.format(which), (limit,))]
+    asked = ((which, root.id) for which in ("=", "<>") for root in store.roots())
+    rows = [row for which, root_id in asked for row in store.sql(_UPCOMING.format(which), (root_id, limit))]
     return sorted((Upcoming(_path(*row[:3]), *row[3:]) for row in rows), key=lambda entry: entry.at_ms)[:limit]
 
 
@@ -286,12 +287,12 @@ _FINISHED = """SELECT count(DISTINCT entry_id) FROM journal
     AND subject = 'processed' AND after NOT IN ('new', 'convert_failed')"""
 _WORKED_ON = """SELECT entry_id, min(at_ms), max(at_ms) FROM journal WHERE id > ? AND subject <> 'path'
     GROUP BY entry_id ORDER BY min(id)"""
-_DUE = """SELECT count(*) FROM file_entry
-    WHERE next_check_at_ms IS NOT NULL AND integrity_status {0} 'complete' AND next_check_at_ms <= ?"""
-# One query for each of the two partial indexes of due rows: neither answers for both.
+_DUE = """SELECT count(*) FROM file_entry WHERE root_id IN (SELECT id FROM root)
+    AND next_check_at_ms IS NOT NULL AND integrity_status {0} 'complete' AND next_check_at_ms <= ?"""
+# One query for each root and each of the two partial indexes of due rows: neither answers for both.
 _UPCOMING = """SELECT r.path, f.path, e.name, e.next_check_at_ms, e.waits_for FROM file_entry AS e
     CROSS JOIN folder AS f ON f.id = e.folder_id CROSS JOIN root AS r ON r.id = f.root_id
-    WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {0} 'complete'
+    WHERE e.root_id = ? AND e.next_check_at_ms IS NOT NULL AND e.integrity_status {0} 'complete'
     AND e.id NOT IN (SELECT entry_id FROM attempt) ORDER BY e.next_check_at_ms LIMIT ?"""
 # CROSS JOIN walks the unique indexes in the order asked for: a million files are not sorted first.
 _LISTED = """SELECT r.path, f.path, e.name, e.integrity_status, e.processed_status, e.size_bytes, e.reason, e.waits_for,

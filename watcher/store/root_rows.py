@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SAMPLE = 20
+_OF_ITS_FOLDER = "UPDATE file_entry SET root_id = (SELECT root_id FROM folder WHERE id = ?) WHERE folder_id = ?"
 _PRESENT = "SELECT name FROM file_entry WHERE folder_id = ? AND missing_since_ms IS NULL LIMIT ?"
 
 
@@ -38,6 +39,7 @@ class RootRows(Session):
                     self.sql(
                         "UPDATE OR IGNORE folder SET root_id = ?, path = ? WHERE id = ?", (root.id, relative, folder)
                     )
+                    self.sql(_OF_ITS_FOLDER, (folder, folder))
         self._folders.clear()
 
     def roots(self) -> list[Root]:

@@ -7,13 +7,13 @@ This module decides nothing: which move is legal and when it is made is the engi
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import LostRace
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.store import connection, reports
 from watcher.store.care import Care
+from watcher.store.due_rows import DueRows
 from watcher.store.models import (
     FileEntry,
     Folder,
@@ -39,7 +39,7 @@ NewEntry = tuple[int, bytes, RawSignature, str]
 """(folder id, name, signature, evidence)"""
 
 
-class StateStore(RootRows, WorkRows, Care):
+class StateStore(RootRows, DueRows, WorkRows, Care):
     """The database of one watcher. A context manager; `read_only` opens an existing one beside a running service.
 
     Raises StoreInUse while another process writes it, NotOurDatabase, NewerDatabase, or StoreError.
@@ -103,29 +103,28 @@ class StateStore(RootRows, WorkRows, Care):
         return FileEntry.select(FileEntry, Folder, Root).join(Folder).join(Root)
 
     def due(
-        self, *, complete: bool, now_ms: int, limit: int, root_ids: Sequence[int], only: Iterable[int] | None = None
+        self,
+        *,
+        complete: bool,
+        now_ms: int,
+        limit: int,
+        root_ids: Sequence[int],
+        only: Iterable[int] | None = None,
+        turn: int = 0,
     ) -> list[FileEntry]:
-        """Give the entries whose time has come and that nobody works on, the longest due first.
+        """Give entries whose time has come and that nobody works on, in the order in which they are to be taken.
 
-        `complete` chooses the kind of work: False those to be checked, True those to be processed. `only` names
-        entries by id, all others are left waiting.
+        `complete` chooses the kind of work: False those to be checked, True those to be processed. `turn` counts how
+        many were taken before: see `rules.planner.in_turn`. `only` names entries by id, all others are left waiting.
         """
-        found = self._waiting(complete, now_ms, limit, root_ids, only)
-        entries = {entry.id: entry for entry in self._entries(FileEntry.id.in_([row[0] for row in found]))}
-        return [entries[row[0]] for row in found]
+        ids = self.due_ids(complete=complete, now_ms=now_ms, limit=limit, root_ids=root_ids, only=only, turn=turn)
+        entries = {entry.id: entry for entry in self._entries(FileEntry.id.in_(ids))} if ids else {}
+        return [entries[each] for each in ids]
 
-    def next_due_ms(self, *, complete: bool, root_ids: Sequence[int], only: Iterable[int] | None = None) -> int | None:
-        """Give the time of the next due entry of one kind of work."""
-        found = self._waiting(complete, _FAR_FUTURE_MS, 1, root_ids, only)
-        return found[0][1] if found else None
-
-    def _waiting(
-        self, complete: bool, until_ms: int, limit: int, root_ids: Sequence[int], only: Iterable[int] | None
-    ) -> list[tuple[int, int]]:
-        chosen = "" if only is None else "AND e.id IN (SELECT value FROM json_each(?))"
-        query = _DUE.format(*(("process", "=") if complete else ("check", "<>")), chosen)
-        named = [] if only is None else [json.dumps(list(only))]
-        return self.sql(query, [until_ms, json.dumps(list(root_ids)), *named, limit]).fetchall()
+    def move_entry(self, entry: FileEntry, folder_id: int, name: bytes) -> FileEntry:
+        """Let a row follow its file to another folder and name, where it stands and is in no group yet; gives the row."""
+        self.sql(_MOVE, (folder_id, folder_id, name, entry.id))
+        return self._entries(FileEntry.id == entry.id)[0]
 
     def update_entry(self, entry: FileEntry, **changes: Any) -> None:
         """Write columns of an entry that are no status."""
@@ -199,18 +198,13 @@ class StateStore(RootRows, WorkRows, Care):
         self.run(FileEntry.delete().where(FileEntry.id == entry.id))
 
 
-_FAR_FUTURE_MS = 2**62
-# CROSS JOIN and INDEXED BY hold SQLite to walking one partial index in order, whatever its statistics say.
-_DUE = """SELECT e.id, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_entry_due_{0}
-    CROSS JOIN folder AS f ON f.id = e.folder_id
-    WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete' AND e.next_check_at_ms <= ?
-    AND f.root_id IN (SELECT value FROM json_each(?)) AND e.id NOT IN (SELECT entry_id FROM attempt)
-    {2} ORDER BY e.next_check_at_ms LIMIT ?"""
+_MOVE = """UPDATE file_entry SET folder_id = ?, root_id = (SELECT root_id FROM folder WHERE id = ?), name = ?,
+    missing_since_ms = NULL, group_id = NULL WHERE id = ?"""
 _NEW_WAITS = "newly found: it must be quiet first"
 _INSERT = """INSERT OR IGNORE INTO file_entry
-    (folder_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
+    (folder_id, root_id, name, device, inode, size_bytes, mtime_ns, blocks, discovered_at_ms, quiet_since_ms, evidence,
      next_check_at_ms, waits_for)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    VALUES (?1, (SELECT root_id FROM folder WHERE id = ?1), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _OF_FOLDER = """SELECT name, e.id, device, inode, size_bytes, mtime_ns, blocks, missing_since_ms
     FROM folder AS f JOIN file_entry AS e ON e.folder_id = f.id WHERE f.root_id = ? AND f.path = ?"""
 _NOTE = 'INSERT INTO journal (entry_id, at_ms, subject, move, "before", "after", reason) VALUES (?, ?, ?, ?, ?, ?, ?)'
