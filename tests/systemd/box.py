@@ -29,14 +29,14 @@ class Box:
         self.drop = state / "drop"
         self.drop.mkdir(parents=True)
 
-    def up(self) -> None:
+    def up(self, *more_binds: str) -> None:
         version = subprocess.run(
             [PYTHON, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True, check=False
         )
         if version.stdout.strip() != str(sys.version_info[:2]):
             pytest.skip("the system's own Python is another one, and its packages with it")
         packages = sysconfig.get_path("purelib")
-        binds = [f"{packages}:/opt/packages", f"{SOURCE}:/opt/source", f"{self.drop}:/srv/drop"]
+        binds = [f"{packages}:/opt/packages", f"{SOURCE}:/opt/source", f"{self.drop}:/srv/drop", *more_binds]
         done = subprocess.run([HERE / "sdbox", "up", self._state, *binds], capture_output=True, text=True, check=False)
         if done.returncode == 77:
             pytest.skip(done.stderr)
