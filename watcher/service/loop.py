@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("watcher")
 
 TURN_APART_SEC = 0.1
-"""Turns are at least so far apart: in a storm of events one turn takes in many."""
+"""Turns are at least so far apart: in a storm of events one turn takes in many. Only the end of a job does not wait."""
 
 PROGRESS_EVERY_SEC = 5.0
 """How often the progress of running jobs is written down for `watcher status`."""
@@ -93,7 +93,7 @@ class Loop:
 
     async def sleep(self, deadline: float) -> None:
         """Sleep until `deadline` (seconds of the wall clock), the bell, or the loop's interval at the latest."""
-        await asyncio.sleep(TURN_APART_SEC)
+        await self._bell.pause(TURN_APART_SEC)
         wait = min(deadline - self._engine.clock(), self._engine.config.loop_interval_sec)
         if watchdog_sec := self._parts.notifier.watchdog_sec:
             wait = min(wait, watchdog_sec / 2)
