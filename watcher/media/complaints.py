@@ -34,6 +34,8 @@ BENIGN: Final = (
     Harmless(r"PPS changed between slices", "FFmpeg 8 about an HEVC stream that is not shown"),
     Harmless(r"exceeds specified max pixel count", "our own limit, about a picture that is not decoded for it"),
     Harmless(r"Last message repeated", "says nothing by itself"),
+    Harmless(r"Malformed ITU-T T.35 metadata", "dav1d about Dolby Vision's metadata, which it does not read"),
+    Harmless(r"^frame:\d+ +pts:", "where the sound is too loud; how loud it is follows"),
     Harmless(
         r"Incorrect BOM value|Error reading .* frame, skipped|Attached picture", "a tag or its picture, not the film"
     ),
@@ -81,6 +83,8 @@ _LEVEL: Final = re.compile(r"(?:^|\] )\[(panic|fatal|error|warning|info)\] ")
 _CORRUPT_FRAME: Final = "corrupt decoded frame"
 """The one warning that counts: H.264's decoder conceals what was changed, and only marks the picture. Films cut out of
 others, also between open groups of pictures, were not seen to cause it."""
+_TOO_LOUD: Final = re.compile(r"lavfi\.astats\.Overall\.Peak_level=(\S+)")
+"""What `decoders.listening` makes FFmpeg print."""
 _FOLLOWS: Final = re.compile(
     rf"decode_slice_header error|no frame!|Error (while decoding stream|submitting (a )?packet)|{_CORRUPT_FRAME}"
 )
@@ -107,6 +111,8 @@ class Listener:
         """Tell whether a line says nothing about the film. A line without a level goes on with the one before it."""
         if level := _LEVEL.search(line):
             self._level = level[1]
+        elif _TOO_LOUD.match(line):
+            return False
         if self._level in {"warning", "info"}:
             return _CORRUPT_FRAME not in line
         cover = _COVER.match(line)
@@ -122,6 +128,17 @@ class Listener:
                 at_most = BENIGN[number].at_most
                 return at_most is None or self._seen[number] <= at_most
         return False
+
+
+def in_words(line: str) -> str:
+    """Give a line as a person reads it."""
+    loud = _TOO_LOUD.match(line)
+    return f"sound at {loud[1]} dB above full scale, which nobody records" if loud else line
+
+
+def is_of_a_last_frame(lines: tuple[str, ...]) -> bool:
+    """Tell whether a checksum failed, as that of a last frame may which somebody cut."""
+    return any("frame CRC mismatch" in line for line in lines)
 
 
 def is_of_a_start(line: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ToolMissing
-from watcher.media import ffmpeg
+from watcher.media import decoders, ffmpeg
 from watcher.media.complaints import Listener
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Chosen:
 def choose(probe: Probe, tools: Tools) -> Chosen:
     """Sort a film's streams by what can be done with them. Covers are no picture of the film."""
     wanted = [
-        stream
+        decoders.named(stream, tools)
         for stream in probe.streams
         if stream.kind in {"video", "audio"} and "attached_pic" not in stream.dispositions
     ]
@@ -86,12 +86,19 @@ def windows(duration_sec: float) -> tuple[Window, ...]:
 
 
 def command(
-    tools: Tools, path: bytes, chosen: Chosen, *, threads: int, window: Window | None = None, key_frames: bool = False
+    tools: Tools,
+    path: bytes,
+    chosen: Chosen,
+    *,
+    threads: int,
+    window: Window | None = None,
+    key_frames: bool = False,
+    strict: bool = False,
 ) -> list[Argument]:
     """Give the command that decodes the chosen streams, or a window of them, and throws the result away.
 
-    `key_frames` leaves out the other pictures: a tenth of the cost, and all of the sound. Streams without a decoder
-    are read and copied to nothing.
+    `key_frames` leaves out the other pictures: a tenth of the cost, and all of the sound. `strict` takes the decoders
+    that look closest. Streams without a decoder are read and copied to nothing.
     """
     crc = ("-err_detect", "crccheck")  # the checksums of AC-3, MP3 and FLAC, at no cost
     # Without a picture FFmpeg 8 refuses the option; Theora's decoder calls every picture it skips an error.
@@ -99,7 +106,9 @@ def command(
     which = "nokey" if key_frames else "noref" if window and window.skim else ""
     skip = ("-skip_frame:v", which) if which and may_skip else ()
     part = _part(window) if window else ()
-    decoded = [f"0:{stream.index}" for stream in (*chosen.video, *chosen.audio)]
+    streams = (*chosen.video, *chosen.audio)
+    decoded = [f"0:{stream.index}" for stream in streams]
+    names = decoders.chosen(streams, tools, strict=strict)
     # FFmpeg does not copy a picture whose size our own limit keeps it from learning.
     may_copy = [s for s in chosen.unverified if not decoded or _pixels(s) <= ffmpeg.MAX_PIXELS]
     copied = [f"0:{stream.index}" for stream in may_copy]
@@ -108,8 +117,8 @@ def command(
     return [
         *(tools.ffmpeg, *ffmpeg.QUIET, "-v", "repeat+level+warning", *ffmpeg.PROGRESS),
         *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE),
-        *("-threads", str(threads), *crc, *skip, *part, "-i", ffmpeg.source(path)),
-        *_output(decoded, timing),
+        *("-threads", str(threads), *names, *crc, *skip, *part, "-i", ffmpeg.source(path)),
+        *_output(decoded, (*timing, *decoders.listening(streams))),
         *_output(copied, ("-c", "copy")),
     ]
 
@@ -138,6 +147,7 @@ async def run_pass(
     stall_limit_sec: float = STALL_SEC,
     window: Window | None = None,
     key_frames: bool = False,
+    strict: bool = False,
     all_lines: bool = False,
     on_progress: Callable[[float], None] | None = None,
     stops: Stops | None = None,
@@ -154,7 +164,7 @@ async def run_pass(
             on_progress(progress.out_time_sec)
 
     finished = await ffmpeg.run(
-        command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames),
+        command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames, strict=strict),
         time_limit_sec=time_limit_sec,
         stall_limit_sec=stall_limit_sec,
         on_progress=moved,

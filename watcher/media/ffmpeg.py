@@ -85,6 +85,8 @@ class Tools:
     """The codecs (ffprobe's names) that this ffmpeg can decode without special hardware."""
     findings: tuple[Finding, ...] = ()
     """What can be verified and converted with them, line by line."""
+    decoders: frozenset[str] = frozenset()
+    """The names of its software decoders: a codec may have several, of which one looks closer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Final
 
 from watcher.errors import NoAnswer, ProbeFailed, ToolMissing
 from watcher.media import (
-    complaints,
     control_file,
     decode,
     faults,
     ffmpeg,
+    judgement,
     packets,
     probe,
     recording,
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 _UNREADABLE_RUN_BYTES: Final = 64 << 10
 """A run of zeros that explains why ffprobe cannot read a file."""
-_LINES_TOLD: Final = 8
 _UNKNOWN_SCORE: Final = 0.5
 """Something is wrong, and a checksum does not tell how much."""
 
@@ -275,40 +274,12 @@ class _Check:
         if self.known.disagreement:
             return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)
         finished = await self._passes.whole()
-        if finished.stderr_lines and self._is_recording:
-            sample = functools.partial(self._passes.sample, all_lines=True)
-            if await recording.complains_of_edges_only(finished, self.known.duration_sec, sample):
-                self.known.notes.append(recording.NOTE)
-                finished = replace(finished, stderr_lines=())
-        return self._trouble(finished) or self._judge(finished)
-
-    def _judge(self, finished: Finished) -> Verdict:
-        lines, count = finished.stderr_lines, complaints.defects(finished.stderr_lines)
-        reached = finished.progress.out_time_sec if finished.progress else None
-        told = [f"decode: {line}" for line in lines[:_LINES_TOLD]]
-        if self.known.chosen.codecs and (
-            decode.nothing_came(finished) or (self.known.chosen.video and decode.no_picture_came(finished))
-        ):
-            return self.known.incomplete(
-                Reason.UNDECODABLE, 0, "decode: a decoder was there, but nothing came out", *told
-            )
-        if self.known.ends_early(finished):
-            duration = self.known.duration_sec or 1.0
-            evidence = f"decode: it ends at {reached or 0:.1f} s of {duration:.1f} s"
-            verdict = self.known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
-            return replace(verdict, readable_sec=reached)
-        if finished.returncode == 0 and (
-            not lines or (count <= self._limits.lines and self.known.may_tolerate(lines, reached))
-        ):
-            self.known.notes += told
-            return self.known.complete()
-        reason = Reason.DAMAGED
-        if self.known.suspect:
-            reason, told = Reason.ZEROS, [self.known.zeros.told(), *told]
-        elif complaints.speaks_of_a_cut(lines) and self.known.structure.status != "whole":
-            reason = Reason.TRUNCATED
-        verdict = self.known.incomplete(reason, 1 - count / 100, *(told or [f"decode: {probe.complaint(finished)}"]))
-        return replace(verdict, first_damage_sec=finished.first_line_sec, readable_sec=reached)
+        sample = functools.partial(self._passes.sample, all_lines=True)
+        may_be_edges = finished.stderr_lines and self._is_recording
+        if may_be_edges and await recording.complains_of_edges_only(finished, self.known.duration_sec, sample):
+            self.known.notes.append(recording.NOTE)
+            finished = replace(finished, stderr_lines=())
+        return self._trouble(finished) or await judgement.of(self.known, finished, self._limits.lines, sample)
 
     def _trouble(self, finished: Finished) -> Verdict | None:
         """Give the verdict when a child's end speaks of the machine and not of the film."""

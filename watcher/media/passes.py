@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from watcher.media import decode, faults
+from watcher.media import decode, decoders, faults
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,8 +48,15 @@ class Passes:
 
     async def whole(self, *, key_frames: bool = False) -> Finished:
         """Decode all of it, once more where the first time is in doubt; who was stopped has `ended` as "killed"."""
-        once = partial(self._once, None, key_frames=key_frames)
+        once = partial(self._once, None, key_frames=key_frames, strict=not key_frames)
         first = await once()
+        if (
+            not key_frames
+            and decode.no_picture_came(first)
+            and decoders.are_doubtful(self.known.chosen.video, self.tools)
+        ):
+            once = partial(self._once, None)
+            first = await once()
         if faults.of(first) is not None:
             return first
         if faults.may_be_the_disk(first):
@@ -73,7 +80,7 @@ class Passes:
         return finished.returncode == 0 and _reached(finished) < end - max(_SLACK_SEC, end * _SLACK_SHARE)
 
     async def _once(
-        self, window: decode.Window | None, *, key_frames: bool = False, all_lines: bool = False
+        self, window: decode.Window | None, *, key_frames: bool = False, strict: bool = False, all_lines: bool = False
     ) -> Finished:
         finished = await decode.run_pass(
             self.tools,
@@ -85,6 +92,7 @@ class Passes:
             stall_limit_sec=decode.STALL_SEC + (self.known.size / decode.SEEK_BYTES_PER_SEC if window else 0),
             window=window,
             key_frames=key_frames,
+            strict=strict,
             all_lines=all_lines,
             on_progress=self._moved if window is None else None,
             stops=self.stops,

@@ -26,6 +26,8 @@ _HEAD_SEC: Final = 5.0
 """Two groups of pictures of the longest kind that is broadcast."""
 _TAIL_SEC: Final = 3.0
 """More than the last picture and the last sounds take."""
+_LAST_FRAME_SEC: Final = 0.5
+"""The longest frame of AC-3 is 48 ms, and a window may go on a little longer than it is told."""
 _AT_THE_END: Final = 6
 """Complaints about the last picture and the last sounds; more are no end but damage."""
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]+")
@@ -46,6 +48,20 @@ async def complains_of_edges_only(
     # From the start, though it costs a second decoding: a seek in a broadcast lands seconds before its place.
     but_the_end = await sample(decode.Window(0.0, duration - _TAIL_SEC))
     return but_the_end.returncode == 0 and not _plain(but_the_end.stderr_lines) - at_start
+
+
+async def is_of_the_end(
+    lines: tuple[str, ...], duration_sec: float | None, sample: Callable[[decode.Window], Awaitable[Finished]]
+) -> bool:
+    """Tell whether a checksum that failed is the last frame's, which whoever cut the film may have cut, too.
+
+    True of all other lines: where they stand says nothing.
+    """
+    if not complaints.is_of_a_last_frame(lines):
+        return True
+    duration = duration_sec or 0.0
+    but_the_end = await sample(decode.Window(0.0, max(duration / 2, duration - _LAST_FRAME_SEC)))
+    return but_the_end.returncode == 0 and not complaints.is_of_a_last_frame(but_the_end.stderr_lines)
 
 
 def excuses(lines: tuple[str, ...], window: decode.Window, duration_sec: float) -> bool:

@@ -18,7 +18,7 @@ from watcher.media.ffmpeg import Finding, Tools
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORM: Final = 1
+_FORM: Final = 2
 """Of the remembered file; raised when other questions are asked."""
 _WANTED: Final = {
     "av1": "AV1",
@@ -66,14 +66,22 @@ def recall(file: Path, program: str, probe: str) -> Tools | None:
             return None
         found = kept["tools"]
         lines = tuple(Finding(**line) for line in found["findings"])
-        return Tools(program, probe, str(found["version"]), frozenset(map(str, found["codecs"])), lines)
+        return Tools(
+            program,
+            probe,
+            str(found["version"]),
+            frozenset(map(str, found["codecs"])),
+            lines,
+            frozenset(map(str, found["decoders"])),
+        )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
 def remember(file: Path, tools: Tools) -> None:
     """Keep an answer, in a folder that is there. Blocking; raises nothing."""
-    kept = {"key": _key(tools.ffmpeg, tools.ffprobe), "tools": {**asdict(tools), "codecs": sorted(tools.codecs)}}
+    lists = {"codecs": sorted(tools.codecs), "decoders": sorted(tools.decoders)}
+    kept = {"key": _key(tools.ffmpeg, tools.ffprobe), "tools": {**asdict(tools), **lists}}
     fresh = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         fresh.write_text(json.dumps(kept, indent=1))

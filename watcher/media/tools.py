@@ -123,7 +123,7 @@ async def _try_out(program: str, probe: str) -> ffmpeg.Tools:
     )
     if missing:
         raise ToolMissing(f"{program} {version} was built without {', '.join(missing)}; {_INSTALL}")
-    found = ffmpeg.Tools(program, probe, version, codecs)
+    found = ffmpeg.Tools(program, probe, version, codecs, decoders=names)
     return replace(found, findings=selftest.findings(found, probe_version, can_encode))
 
 
