@@ -8,6 +8,8 @@ from films import film, kinds
 
 from watcher.config import StateConfig
 from watcher.errors import StoreError
+from watcher.rules.signature import Signature
+from watcher.service.intake import Sighting
 from watcher.service.manager import StateManager
 
 RESULT = {
@@ -159,6 +161,17 @@ async def test_work_asked_for_beside_monitoring_is_done_by_it(config, films):
         assert result["processed_status"] == "skipped_has_en2"
         manager.stop()
         await monitoring
+
+
+async def test_what_is_seen_in_a_folder_that_was_just_taken_on_is_not_lost(config, films):
+    """Monitoring takes folders on anew when it begins, at any moment of a call that works on one file."""
+    seen = Signature.of(os.lstat(film(films / "film.mkv", **kinds["english_stereo"])))
+    raw = (seen.device, seen.inode, seen.size_bytes, seen.mtime_ns, seen.blocks)
+    async with StateManager(config) as manager:
+        roots = (await manager._life.ready()).parts.roots
+        root = await roots.take_on(os.fsencode(films), "poll")
+        await roots.take(root.id, [Sighting(b"", [(b"film.mkv", raw)])])
+        assert manager.get_file_status(films / "film.mkv") is not None
 
 
 async def test_a_manager_opens_by_itself_and_closing_twice_or_while_it_monitors_is_safe(config, films):

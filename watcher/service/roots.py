@@ -148,8 +148,13 @@ class Roots:
         self._roots.clear()
 
     async def take(self, root_id: int, sightings: Sequence[Sighting]) -> None:
-        """Take in what somebody saw in a root."""
-        await self.scanner.take(self._roots[root_id], sightings, whole=False)
+        """Take in what somebody saw in a root; nothing of one that is not itself.
+
+        Monitoring that begins at this moment takes the folder on anew, and may not have looked at it yet.
+        """
+        root = self._roots[root_id]
+        if root.suspended is None or await self.judge.is_itself(root):
+            await self.scanner.take(root, sightings, whole=False)
 
     async def watch_anew(self) -> None:
         """Watch and scan every root again, since other names are films now."""
