@@ -8,7 +8,7 @@ The map, top to bottom; imports only go down:
                    loop (its turns), clock (its jumps), demand (work somebody waits for), shapes, health, legacy; the running thing: roots,
                    discovery, judging and scans, scanner, patience, hints, intake, dispatch, engine (the one place that
                    changes a status), checks, conversions, outcomes, landing and temps, pairs, second_thoughts, jobs,
-                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, doctor,
+                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, asking, doctor,
                    log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with

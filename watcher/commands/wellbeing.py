@@ -29,18 +29,23 @@ _COLOURS = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", "warni
 
 async def health(loaded: Loaded, *, as_json: bool) -> int:
     """Say what is wrong. Exit code 0 healthy, 1 degraded, 2 unhealthy."""
-    programs = loaded.config.ffmpeg
-    trouble = ""
-    try:
-        await tools.find_tools(programs.ffmpeg, programs.ffprobe)
-    except ToolError as error:
-        trouble = str(error)
-    found = await asyncio.to_thread(inspection.check, loaded.config, trouble)
+    found = await asyncio.to_thread(inspection.told_by_service, loaded.config)
+    if found is None:
+        found = await asyncio.to_thread(inspection.check, loaded.config, await _tool_trouble(loaded))
     if as_json:
         views.json_line(found)
     else:
         _show(found, views.out())
     return _EXIT[found["status"]]
+
+
+async def _tool_trouble(loaded: Loaded) -> str:
+    programs = loaded.config.ffmpeg
+    try:
+        await tools.find_tools(programs.ffmpeg, programs.ffprobe)
+    except ToolError as error:
+        return str(error)
+    return ""
 
 
 def _show(found: dict[str, Any], console: Console) -> None:

@@ -77,7 +77,14 @@ class _Tcp(_Server, socketserver.TCPServer):
 
 
 class _Unix(_Server, socketserver.UnixStreamServer):
-    pass
+    def server_bind(self) -> None:
+        """Bind, however long the path is: an address has room for 107 bytes."""
+        folder, name = os.path.split(str(self.server_address))
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.socket.bind(f"/proc/self/fd/{descriptor}/{name}")
+        finally:
+            os.close(descriptor)
 
 
 class Exposed:
@@ -99,10 +106,12 @@ class Exposed:
             why = _NO_NETWORK if closed else error.strerror
             raise SettingsError(f"metrics_listen = {listen!r}: cannot be listened on: {why}") from None
         self.address = self._server.server_address
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(None,), name="metrics", daemon=True).start()
 
     def close(self) -> None:
         """Listen no more."""
+        with contextlib.suppress(OSError):
+            self._server.socket.shutdown(socket.SHUT_RDWR)  # the thread sleeps until somebody connects, or until this
         self._server.shutdown()
         self._server.server_close()
         if self._path:

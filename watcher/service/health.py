@@ -1,7 +1,7 @@
 """Health: what is wrong with the whole, in sentences a person can act on.
 
 It reads and never writes, beside a running service or without one. What only the service itself can know (its loop,
-its watches, its memory) is asked of it when it is the one who asks, in `Inside`.
+its watches, its memory) it is asked for: in its own process by `Inside`, from another by `told_by_service`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from watcher.errors import DamagedDatabase, StoreError
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
-from watcher.service import shapes
+from watcher.service import asking, shapes
 from watcher.service.upkeep import RETRY_SEC
 from watcher.store import backup, connection, pauses, reports, rescue
 from watcher.store.store import StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from watcher.config import StateConfig
@@ -70,12 +70,29 @@ class Inside:
     waiting_hints: int
 
 
-def check(config: StateConfig, tool_trouble: str = "", inside: Inside | None = None) -> dict[str, Any]:
-    """Give {"status": "healthy" | "degraded" | "unhealthy", "checked_at", "paused", "issues": [...]}. Blocking.
+def told_by_service(config: StateConfig) -> dict[str, Any] | None:
+    """Give what the service that runs on this database says, in the shape of `check`; None where none can be asked.
 
-    Unhealthy by any error, degraded by any warning. `tool_trouble` is what is wrong with FFmpeg. Raises nothing.
+    Blocking, 10 s at most. Of one that does not answer it is said what can be seen, and that. Raises nothing.
     """
-    issues = [Issue("ffmpeg", "error", tool_trouble, "install FFmpeg 5.1 or newer")] if tool_trouble else []
+    path = config.database_path()
+    try:
+        return asking.how_it_is(path)
+    except TimeoutError:
+        sentence = f"the service (process {connection.writer_pid(path)}) does not answer"
+        return check(config, also=[Issue("service_silent", "error", sentence, "restart the service")])
+
+
+def check(
+    config: StateConfig, tool_trouble: str = "", inside: Inside | None = None, also: Sequence[Issue] = ()
+) -> dict[str, Any]:
+    """Give {"status": "healthy" | "degraded" | "unhealthy", "paused", "issues": [...]}. Blocking.
+
+    Unhealthy by any error, degraded by any warning. `tool_trouble` is what is wrong with FFmpeg, `also` what is known
+    to be wrong besides. Raises nothing.
+    """
+    issues = [*also]
+    issues += [Issue("ffmpeg", "error", tool_trouble, "install FFmpeg 5.1 or newer")] if tool_trouble else []
     path = config.database_path()
     paused = None
     try:
@@ -93,7 +110,7 @@ def check(config: StateConfig, tool_trouble: str = "", inside: Inside | None = N
     severities = {issue.severity for issue in issues}
     status = "unhealthy" if "error" in severities else "degraded" if severities else "healthy"
     found = [issue.to_dict() for issue in issues]
-    return {"status": status, "checked_at": shapes.iso(_now_ms()), "paused": paused, "issues": found}
+    return {"status": status, "paused": paused, "issues": found}
 
 
 def _now_ms() -> int:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from watcher.service import clock, counting, patience, wishes
+from watcher.errors import SettingsError
+from watcher.service import asking, clock, counting, patience, wishes
 from watcher.service.exposing import Exposed
 from watcher.service.log import say_the_rest
 from watcher.store import reports
@@ -48,7 +49,7 @@ class Loop:
         """Nobody monitors."""
         self._rests.set()
         self._observing = False
-        self._exposed: Exposed | None = None
+        self._exposed: list[Exposed] = []
         self._next_progress = 0.0
         self._next_due = 0.0
         self.watching = False
@@ -75,8 +76,7 @@ class Loop:
         parts, config = self._parts, self._engine.config
         self._observing = True
         await parts.roots.start(config.watch, observing=True)
-        if config.metrics_listen and self._exposed is None:
-            self._exposed = Exposed(config.metrics_listen, self._engine.metrics.to_openmetrics, health)
+        self._answer(health)
         self.watching = True
         parts.notifier.ready()
         log.info("watching", **parts.roots.summary())
@@ -86,6 +86,19 @@ class Loop:
             if parts.roots.compared():
                 parts.upkeep.turn()
             await self.sleep(deadline)
+
+    def _answer(self, health: Callable[[], dict[str, Any]]) -> None:
+        """Have those answered who ask for numbers and for health, from now on."""
+        if self._exposed:
+            return
+        numbers = self._engine.metrics.to_openmetrics
+        if self._engine.config.metrics_listen:
+            self._exposed.append(Exposed(self._engine.config.metrics_listen, numbers, health))
+        try:
+            own = asking.socket_of(self._parts.store.path)
+            self._exposed.append(Exposed(f"unix:{own}", numbers, health))
+        except SettingsError as error:  # a file system without sockets: it works, and is looked at from outside
+            log.warning("cannot be asked", reason=str(error))
 
     def busy(self) -> bool:
         """Tell whether a job runs, or lands."""
@@ -187,8 +200,8 @@ class Loop:
 
     async def _wind_down(self) -> None:
         parts = self._parts
-        if self._exposed is not None:
-            await asyncio.to_thread(self._exposed.close)
+        for each in self._exposed:
+            await asyncio.to_thread(each.close)
         with contextlib.suppress(TimeoutError):  # a thread that waits for a silent disk ends with the program
             await patience.within(self._engine.config.answer_within_sec, parts.observers.stop)
         await parts.upkeep.close()

@@ -214,16 +214,17 @@ class StateManager:
             return shapes.of_group(store, group_id)
 
     def get_health_status(self) -> dict[str, Any]:
-        """Give `status` ("healthy", "degraded", "unhealthy"), `checked_at`, `paused` and `issues`, each with `code`, `severity`
-        ("error" or "warning"), `sentence` and `remedy`. Raises nothing.
+        """Give `status` ("healthy", "degraded", "unhealthy"), `paused` (None, or since and until when) and `issues`, each
+        with `code`, `severity` ("error" or "warning"), `sentence` and `remedy`. Where this manager is not open, the
+        service that runs on its database is asked, if one does. Raises nothing.
         """
-        inside, trouble = None, ""
-        if (running := self._life.running) is not None:
-            tools, loop = running.parts.tools, running.loop
-            programs = (tools.ffmpeg, tools.ffprobe)
-            trouble = next((f"{name} cannot be run any more" for name in programs if not os.access(name, os.X_OK)), "")
-            beat = time.monotonic() - loop.last_turn
-            inside = health.Inside(loop.watching, beat, running.parts.roots.silent(), len(running.parts.debouncer))
+        if (running := self._life.running) is None:
+            return health.told_by_service(self.config) or health.check(self.config)
+        tools, loop = running.parts.tools, running.loop
+        programs = (tools.ffmpeg, tools.ffprobe)
+        trouble = next((f"{name} cannot be run any more" for name in programs if not os.access(name, os.X_OK)), "")
+        beat = time.monotonic() - loop.last_turn
+        inside = health.Inside(loop.watching, beat, running.parts.roots.silent(), len(running.parts.debouncer))
         return health.check(self.config, trouble, inside)
 
     def is_watching(self) -> bool:
