@@ -43,6 +43,11 @@ def ffmpeg(*arguments):
     subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments], check=True)
 
 
+def probe(*arguments):
+    """Give what ffprobe prints."""
+    return subprocess.run(["ffprobe", "-v", "error", *arguments], check=True, capture_output=True).stdout
+
+
 @functools.cache
 def path(kind, seconds=2):
     """Give the film, or the sound, of a kind."""

@@ -117,7 +117,7 @@ def test_the_list_of_packets_is_ffprobes(tmp_path):
     """Whatever the film's name, and in the order of fields that we read."""
     film = tmp_path / "-i, %03d.mkv"
     film.write_bytes(clips.content("mkv"))
-    found = list(packets._packets(subprocess.check_output(packets.command(_Tools, os.fsencode(film)))))
+    found = list(packets.places(subprocess.check_output(packets.command(_Tools, os.fsencode(film)))))
     content = clips.content("mkv")
     assert len(found) > 40
     assert all(0 < at < at + size <= len(content) for _, at, size in found)

@@ -99,7 +99,17 @@ class Evidence:
         if self.structure.container not in _UNBROKEN_PACKETS:
             return {}
         decoded = (*self.chosen.video, *self.chosen.audio)
-        return {stream.index: stream.codec for stream in decoded if stream.codec in _DENSE_CODECS}
+        dense = [stream for stream in decoded if stream.codec in _DENSE_CODECS]
+        # What FFmpeg knows by name and cannot decode is compressed: it has decoders for all that is not.
+        dense += [stream for stream in self.chosen.unverified if stream.codec and not _silent_run_bytes(stream.codec)]
+        return {stream.index: stream.codec for stream in dense}
+
+    @property
+    def pcm_streams(self) -> dict[int, str]:
+        """The streams (their index and codec) of PCM, where nothing else of the film stores zeros."""
+        pcm = {stream.index: stream.codec for stream in self.chosen.audio if stream.codec.startswith("pcm_")}
+        others = [stream for stream in (*self.chosen.video, *self.chosen.audio) if stream.index not in pcm]
+        return {} if any(_silent_run_bytes(stream.codec) for stream in others) else pcm
 
     @property
     def zero_run_bytes(self) -> int:

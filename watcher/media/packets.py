@@ -45,7 +45,7 @@ def first_hit(listing: bytes, zeros: Sequence[Range], streams: Collection[int]) 
     zeros = sorted(zeros)
     starts = [start for start, _ in zeros]
     hits: list[Hit] = []
-    for stream, at, size in _packets(listing):
+    for stream, at, size in places(listing):
         number = bisect.bisect_left(starts, at + size) - 1  # the last range that begins before the packet's end
         if number >= 0 and stream in streams:
             start, end = max(at, starts[number]), min(at + size, zeros[number][1])
@@ -54,7 +54,7 @@ def first_hit(listing: bytes, zeros: Sequence[Range], streams: Collection[int]) 
     return min(hits, key=lambda hit: hit.at, default=None)
 
 
-def _packets(listing: bytes) -> Iterable[tuple[int, int, int]]:
+def places(listing: bytes) -> Iterable[tuple[int, int, int]]:
     """Give each packet's stream, position and size, which ffprobe prints in its own order."""
     for line in listing.splitlines():
         fields = line.split(b",")

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from watcher.media import packets, sparse
+from watcher.media import packets, silence, sparse
 from watcher.media.containers import framing
 from watcher.rules.statuses import Reason
 
@@ -67,7 +67,9 @@ async def read_through(known: Evidence, reading: Reading) -> Verdict | None:
         return _zeros(known, _first_run(known), known.zeros.told())
     if frames is not None and frames.faults.count:
         return _damaged_framing(known, frames.faults)
-    return await _ask_packets(known, reading) if whole else None
+    if not whole:
+        return None
+    return await _ask_packets(known, reading) or await _ask_silence(known, reading)
 
 
 def _zeros(known: Evidence, at: int | None, *evidence: str) -> Verdict:
@@ -96,6 +98,25 @@ async def _ask_packets(known: Evidence, reading: Reading) -> Verdict | None:
     place = f"{known.zeros.told()}; those at byte {hit.at:,} are within stream {hit.stream} ({streams[hit.stream]})"
     verdict = _zeros(known, hit.at, place)
     return replace(verdict, reason=Reason.HOLE) if any(start <= hit.at < end for start, end in known.holes) else verdict
+
+
+async def _ask_silence(known: Evidence, reading: Reading) -> Verdict | None:
+    """Find out whether zeros in PCM break off a sound as no silence does."""
+    streams, payload = known.pcm_streams, known.structure.payload
+    if not (streams and payload and known.zeros.runs):
+        return None
+    end = payload[-1][1]
+    found = await asyncio.to_thread(silence.suspects, reading.path, known.zeros.runs, end)
+    if not found:
+        return None
+    listed = await reading.list_packets()
+    known.cpu_sec += listed.cpu_sec
+    hit = silence.first_hit(listed.stdout, found, streams, end)
+    if hit is None:
+        return None
+    return _zeros(
+        known, hit.at, f"{known.zeros.told()}; those at byte {hit.at:,} break off the sound of stream {hit.stream}"
+    )
 
 
 def _first_run(known: Evidence) -> int | None:
