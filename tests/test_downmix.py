@@ -40,7 +40,7 @@ def weights(source, filter_layout, boost_db=0.0, gain_db=0.0):
         "-i",
         f"aevalsrc={ones}:s=48000:c={filter_layout}:d=0.1",
     ]
-    command += ["-af", downmix.downmix(source, settings, gain_db=gain_db), "-f", "f32le", "-"]
+    command += ["-af", downmix.downmix(source, settings, sample_rate=48_000, gain_db=gain_db), "-f", "f32le", "-"]
     mixed = array.array("f", subprocess.run(command, capture_output=True, check=True).stdout)
     pairs = zip(mixed[0::2], mixed[1::2], strict=True)
     return [(left / 0.2, right / 0.2) for left, right in list(pairs)[: source.channels]]

@@ -17,7 +17,7 @@ def lines(unit, *packets, at=0):
 
 
 def passed(given, muxer="mp4", **how):
-    account = Account(muxer, 1, foreign=how.pop("foreign", False), **how)
+    account = Account(muxer, 1, foreign=[0] if how.pop("foreign", False) else [], **how)
     assert all(account.take(line) for line in given)
     return account.passed()[0]
 
@@ -85,5 +85,5 @@ def test_only_what_lasts_has_an_end_worth_a_comparison_and_a_cover_has_no_time()
 
 def test_what_is_no_line_of_packets_is_left_to_others():
     """Reports of progress stand between."""
-    assert not Account("mp4", 1, foreign=False).take(b"out_time_us=1\n")
-    assert Account("mp4", 1, foreign=False).passed()[0].packets == 0
+    assert not Account("mp4", 1).take(b"out_time_us=1\n")
+    assert Account("mp4", 1).passed()[0].packets == 0

@@ -52,7 +52,7 @@ def result_json():
 
 BEFORE = Probe.from_dict(film_json())
 PLAN = layout.plan(BEFORE, Decision("make", "english_surround", "", source=1), b"/f/Film.mkv", SETTINGS)
-PASSED = [Passed(9, "a", 11, 0.0), Passed(9, "b", 12, 0.0), Passed(9, "c", 13, 0.0)]
+PASSED = [Passed(9, "a", 11, 0.0), Passed(9, "b", 12, 0.0), Passed(9, "c", 13, 0.0), Passed(9, "made", 0, -0.021)]
 
 
 def prove(data, passed=PASSED, settings=SETTINGS, before=BEFORE, plan=PLAN):
@@ -173,13 +173,28 @@ def test_a_loss_is_found_and_named(damage, told):
 def test_other_packets_and_other_times_are_found(other, told):
     """Of each stream: how many, which, and when."""
     with pytest.raises(ConversionFailed) as failed:
-        prove(result_json(), [PASSED[0], replace(PASSED[1], **other), PASSED[2]])
+        prove(result_json(), [PASSED[0], replace(PASSED[1], **other), *PASSED[2:]])
     assert told in failed.value.detail
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"content": "x"}, "the packets of the new track differ"),
+        ({"packets": 8}, "the new track had 9 packets, has 8"),
+        ({"first_sec": 0.0}, "the new track moved by +0.021 s against stream 2"),
+    ],
+)
+def test_the_new_track_is_in_the_result_as_it_was_made(other, told):
+    """All of it, and as early before the film as its encoder begins."""
+    with pytest.raises(ConversionFailed) as failed:
+        prove(result_json(), [*PASSED[:3], replace(PASSED[3], **other)])
+    assert failed.value.detail == told
 
 
 def test_a_film_may_move_as_a_whole():
     """FFmpeg 5 moves all streams by the 21 ms that an AAC encoder begins early."""
-    prove(result_json(), [replace(passed, first_sec=0.021) for passed in PASSED])
+    prove(result_json(), [replace(passed, first_sec=passed.first_sec + 0.021) for passed in PASSED])
 
 
 def test_many_losses_are_told_in_a_sentence_of_bounded_length():

@@ -1,21 +1,33 @@
 """media/remux and media/downmix: what a plan says, said in options of ffmpeg. Pure."""
 
 import pytest
-from plans import MKV, MP4, VIDEO, film, plan_of
+from plans import MKV, MP4, film, plan_of
 
 from watcher.media import encoder, remux
 from watcher.media.downmix import StereoSettings
 from watcher.media.ffmpeg import Tools
-from watcher.media.probe import Probe
 from watcher.rules.audio import Stream
 
 TOOLS = Tools("ffmpeg", "ffprobe", "5.1")
 
 
 def command_of(probe, name=b"/films/Film.mkv", covers=(), **settings):
-    plan = plan_of(probe, name, **settings)
-    words = remux.command(TOOLS, name, b"/films/.tmp", probe, plan, StereoSettings(**settings), "anull", covers)
+    plan, track = plan_of(probe, name, **settings), b"/films/.track"
+    words = remux.command(TOOLS, name, track, b"/films/.tmp", probe, plan, StereoSettings(**settings), covers)
     return [word.decode() if isinstance(word, bytes) else word for word in words]
+
+
+def encoding_of(probe, **settings):
+    plan = plan_of(probe, **settings)
+    return remux.encode_command(
+        TOOLS,
+        b"/films/Film.avi",
+        probe,
+        plan,
+        StereoSettings(**settings),
+        "graph",
+        {"[p0]": "pipe:7", "[p1]": "pipe:9"},
+    )
 
 
 def after(words, option):
@@ -33,7 +45,7 @@ def test_the_new_track_follows_the_last_sound_track_and_attachments_come_last():
     assert plan.places() == ((0, 0), (1, 1), (2, 2), (3, 3), (6, 5), (4, 6), (5, 7))
     words = command_of(film(*more), covers=[b"/tmp/5"])
     first = words[: words.index("-map_metadata")]
-    assert after(first, "-map") == ["0:0", "0:1", "0:2", "0:3", "0:1", "0:6", "0:4"]
+    assert after(first, "-map") == ["0:0", "0:1", "0:2", "0:3", "1:0", "0:6", "0:4"]
     assert after(words, "-attach") == ["file:/tmp/5"]
     assert after(words, "-metadata:s:7") == ["filename=c.jpg"]
 
@@ -44,9 +56,29 @@ def test_every_disposition_is_said():
     assert [after(words, f"-disposition:{n}") for n in range(4)] == [["default"], ["0"], ["0"], ["default+forced"]]
 
 
-def test_inherited_tags_are_cleared_from_the_new_track():
-    """Statistics of the source would be wrong on it."""
-    assert after(command_of(film()), "-metadata:s:2") == ["language=eng", "BPS=", "title=English 2.0"]
+def test_the_new_track_has_its_own_tags_and_begins_before_the_film_by_what_its_encoder_puts_there():
+    """In MP4 its name stands where players look for it."""
+    assert after(command_of(film()), "-metadata:s:2") == ["language=eng", "title=English 2.0"]
+    mp4 = after(command_of(film(format_name=MP4)), "-metadata:s:2")
+    assert mp4 == ["language=eng", "title=English 2.0", "handler_name=English 2.0"]
+    assert after(command_of(film()), "-itsoffset") == ["-0.021333333"]
+    assert after(command_of(film(), codec="ac3"), "-itsoffset") == ["-0.005333333"]
+
+
+def test_each_piece_goes_its_own_way_a_packet_at_a_time():
+    """FFmpeg closes no output before the last one ends: what it kept back would come too late."""
+    words = encoding_of(film())
+    assert after(words, "-map") == ["[p0]", "[p1]"]
+    assert after(words, "-flush_packets") == ["1", "1"]
+    assert after(words, "-f") == ["adts", "adts"]
+    assert words.index("[p0]") < words.index("pipe:7") < words.index("[p1]") < words.index("pipe:9")
+
+
+def test_of_a_broadcast_the_track_is_made_with_all_streams_in_use_that_the_result_has():
+    """FFmpeg takes for its zero the first of the streams that it uses."""
+    words = encoding_of(film(format_name="mpegts"), remux=True)
+    assert after(words, "-map") == ["[p0]", "[p1]", "0:0", "0:1"]
+    assert words[-3:] == ["-f", "null", "-"]
 
 
 def test_the_containers_own_options():
@@ -55,36 +87,30 @@ def test_the_containers_own_options():
     assert after(mp4, "-strict") == ["unofficial"]
     assert after(mp4, "-movflags") == ["+faststart"]
     assert after(mp4, "-brand") == ["mp42"]
-    assert after(mp4, "-f") == ["mp4", "framehash"]
+    assert after(mp4, "-f") == ["aac", "mp4", "framehash"]
     odd = command_of(film(format_name=MP4, tags={"major_brand": "dash", "com.apple.make": "x"}))
     assert after(odd, "-movflags") == ["+faststart+use_metadata_tags"]
     assert after(odd, "-brand") == []
     assert after(command_of(film()), "-default_mode") == ["passthrough"]
 
 
-def test_sound_over_48_khz_is_brought_down():
-    """AAC knows 96 kHz, players do not."""
-    assert not after(command_of(film()), "-ar:2")
-    high = Stream(1, "audio", "truehd", "eng", channels=8, sample_rate=96_000)
-    assert after(command_of(Probe(MKV, 1.0, 1, {}, (VIDEO, high))), "-ar:2") == ["48000"]
-
-
 @pytest.mark.parametrize(
-    ("codec", "rate", "told"),
+    ("codec", "rate", "given"),
     [
-        ("aac", 44_100, []),
-        ("aac", 22_050, []),
-        ("aac", 192_000, ["48000"]),
-        ("ac3", 44_100, []),
-        ("ac3", 22_050, ["48000"]),
-        ("opus", 48_000, []),
-        ("opus", 44_100, ["48000"]),
+        ("aac", 44_100, 44_100),
+        ("aac", 22_050, 22_050),
+        ("aac", 96_000, 48_000),
+        ("aac", 37_800, 48_000),
+        ("ac3", 44_100, 44_100),
+        ("ac3", 22_050, 48_000),
+        ("opus", 48_000, 48_000),
+        ("opus", 44_100, 48_000),
     ],
 )
-def test_a_codec_gets_a_sample_rate_that_it_knows(codec, rate, told):
-    """What it knows is left as it is."""
+def test_a_codec_gets_a_sample_rate_that_it_knows(codec, rate, given):
+    """What it knows is left as it is, but for what players do not: AAC above 48 kHz."""
     sound = Stream(1, "audio", "flac", "eng", channels=6, sample_rate=rate)
-    assert after(command_of(Probe(MKV, 1.0, 1, {}, (VIDEO, sound)), codec=codec), "-ar:2") == told
+    assert encoder.sample_rate(codec, sound) == given
 
 
 @pytest.mark.parametrize(

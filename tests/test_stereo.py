@@ -339,8 +339,8 @@ async def test_a_folder_that_cannot_be_written_is_named(ours, tmp_path):
 def test_the_time_limit_grows_with_length_and_size():
     """A film of unknown length is guessed from its size, within bounds."""
     assert stereo.time_limit_sec(0, 0) == 600
-    assert stereo.time_limit_sec(10**10, 7200) == 600 + 28_800 + 20_000
-    assert stereo.time_limit_sec(10**13, None) == 600 + 4 * 43_200 + 2 * 10**7
+    assert stereo.time_limit_sec(10**10, 7200) == 600 + 28_800 + 25_000
+    assert stereo.time_limit_sec(10**13, None) == 600 + 4 * 43_200 + 25 * 10**6
 
 
 async def test_what_only_the_file_itself_shows_is_refused_or_named(convert, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import os
 import re
@@ -26,6 +27,12 @@ LINES_KEPT: Final = 200
 """Of stderr, at each end."""
 LINE_CHARS: Final = 500
 NICENESS: Final = 10
+_PIPE_BYTES: Final = 1 << 20
+"""What a feed holds until it is looked at. Linux gives anybody so much; a small pipe has 64 KiB."""
+_MUCH_BYTES: Final = 16 << 10
+_BRISK_SEC: Final = 0.01
+_CALM_SEC: Final = 0.1
+"""Between two looks at the feeds, when much came and when little did: a track has 24 KB a second of its film."""
 _PROGRESS_KEYS: Final = frozenset(
     b"frame fps bitrate total_size out_time_us out_time_ms out_time dup_frames drop_frames speed progress".split()
 )
@@ -47,11 +54,36 @@ class Progress:
     """Seconds of film a second of ours."""
 
 
+class Feed:
+    """A pipe that a child writes one more output to: its command says `to`, and `take` gets what comes."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        self.take = take
+        self.reading = os.fdopen(reading, "rb", 0)
+        self.writing = os.fdopen(writing, "wb", 0)
+        self.to = f"pipe:{writing}"
+        os.set_blocking(reading, False)
+        with contextlib.suppress(OSError):  # root's limit for all pipes of a user; a small one does, too
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        self.reading.close()
+        self.writing.close()
+
+
 class Child:
     """A running process. Made, signalled and reaped on the event loop's thread; a thread of its own only waits."""
 
-    def __init__(self, argv: Sequence[str | bytes], env: Mapping[str, str], memory_limit_bytes: int | None) -> None:
-        """Start the process. Raises ToolMissing when it cannot be."""
+    def __init__(
+        self,
+        argv: Sequence[str | bytes],
+        env: Mapping[str, str],
+        memory_limit_bytes: int | None,
+        feeds: Sequence[Feed] = (),
+    ) -> None:
+        """Start the process. Raises ToolMissing when it cannot be. It alone holds the feeds' writing ends then."""
         loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = loop.create_future()
         """Done when the process has ended; its number stays ours until `reap`, so a late signal hits nobody else."""
@@ -71,11 +103,14 @@ class Child:
                 stderr=subprocess.PIPE,
                 env=env,
                 start_new_session=True,
+                pass_fds=[feed.writing.fileno() for feed in feeds],
             )
         except OSError as error:
             raise ToolMissing(f"{program} cannot be started: {error.strerror or error}") from error
         self.pid = self._popen.pid
         """Its number, and that of the group it leads."""
+        for feed in feeds:
+            feed.writing.close()
         self._lower(memory_limit_bytes)
         threading.Thread(target=self._wait, args=(loop,), daemon=True, name=f"child-{self._popen.pid}").start()
 
@@ -114,13 +149,10 @@ class Child:
         self.peak_bytes = usage.ru_maxrss * 1024
         return code
 
-    async def pump_stdout(self, output: Output) -> None:
-        """Hand standard output on until its end."""
-        await _pump(self._popen.stdout, output.take_stdout)
-
-    async def pump_stderr(self, output: Output) -> None:
-        """Hand standard error on until its end."""
-        await _pump(self._popen.stderr, output.take_stderr)
+    def pump(self, output: Output, feeds: Sequence[Feed] = ()) -> list[asyncio.Task[None]]:
+        """Begin to hand on all that it writes, until the end of each pipe."""
+        works = [_pump(self._popen.stdout, output.take_stdout), _pump(self._popen.stderr, output.take_stderr)]
+        return [asyncio.create_task(work) for work in [*works, *([_pour(feeds, output)] if feeds else [])]]
 
 
 @functools.cache
@@ -149,6 +181,31 @@ async def _pump(pipe: IO[bytes] | None, take: Callable[[bytes], None]) -> None:
             take(chunk)
     finally:
         transport.close()
+
+
+async def _pour(feeds: Sequence[Feed], output: Output) -> None:
+    """Take from all feeds until each has ended, now and then: FFmpeg writes every packet by itself, and to wake up for each
+    would cost more than anything that is done with it.
+    """
+    open_ones = list(feeds)
+    try:
+        while open_ones:
+            most = 0
+            for feed in tuple(open_ones):
+                try:
+                    chunk = os.read(feed.reading.fileno(), _PIPE_BYTES)
+                except BlockingIOError:
+                    continue
+                if not chunk:
+                    open_ones.remove(feed)
+                    continue
+                output.moved()
+                feed.take(chunk)
+                most = max(most, len(chunk))
+            await asyncio.sleep(_BRISK_SEC if most > _MUCH_BYTES else _CALM_SEC)
+    finally:
+        for feed in feeds:
+            feed.close()
 
 
 class Output:
@@ -197,6 +254,10 @@ class Output:
             self._stderr_line(line)
         self._half_stderr = self._half_stderr[: 8 * LINE_CHARS]
 
+    def moved(self) -> None:
+        """Take note of a sign of life."""
+        self.moved_at = self._clock()
+
     def close(self) -> None:
         """Take in the last lines, which may lack their line end."""
         self._stdout_line(self._half_stdout)
@@ -233,7 +294,7 @@ class Output:
         )
         before, self.progress = self.progress, now
         if before is None or (before.out_time_sec, before.frame) != (now.out_time_sec, now.frame):
-            self.moved_at = self._clock()
+            self.moved()
         if self._on_progress is not None:
             self._on_progress(now)
 

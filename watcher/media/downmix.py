@@ -83,14 +83,17 @@ class StereoSettings:
     """What FFmpeg cannot copy is lost, and does not refuse the film."""
 
 
-def downmix(source: Stream, settings: StereoSettings, *, gain_db: float = 0.0, ceiling_db: float = CEILING_DB) -> str:
+def downmix(
+    source: Stream, settings: StereoSettings, *, sample_rate: int, gain_db: float = 0.0, ceiling_db: float = CEILING_DB
+) -> str:
     """Give the filter: any layout to stereo, the centre raised, all of it by `gain_db` louder, peaks limited.
 
     The boost is shared out, half up for the centre and half down for the rest, so that the whole stays about as loud.
     """
     mixed = mix(source, settings.dialogue_boost_db, gain_db)
     limit = 10 ** (ceiling_db / 20)
-    return f"{PREPARED},{mixed},alimiter=limit={limit:.4f}:level=false:attack=5:release=50:latency=true"
+    limited = f"alimiter=limit={limit:.4f}:level=false:attack=5:release=50:latency=true"
+    return f"{PREPARED},{mixed},{limited},aformat=sample_fmts=fltp:sample_rates={sample_rate}"
 
 
 def mix(source: Stream, boost_db: float, gain_db: float = 0.0) -> str:

@@ -12,19 +12,20 @@ import contextlib
 import os
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from watcher.media.child import Child, Output, Progress
+from watcher.media.child import Child, Feed, Output, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from watcher.media.checkpoints import Stops
 
+_Result = TypeVar("_Result")
 Argument = str | bytes
 Ended = Literal["exit", "timeout", "stalled", "killed"]
 
-__all__ = ["Finding", "Finished", "Progress", "Tools", "clock_of", "run", "source"]
+__all__ = ["Feed", "Finding", "Finished", "Progress", "Tools", "clock_of", "run", "source", "uncancelled"]
 
 FORMATS: Final = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpegts,mpeg,mpegvideo,mp3,flac,ogg,wav,w64,aac,ac3,eac3,dts,truehd,"
@@ -145,24 +146,30 @@ async def run(
     take_line: Callable[[bytes], bool] | None = None,
     memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES,
     stops: Stops | None = None,
+    feeds: Sequence[Feed] = (),
 ) -> Finished:
     """Run a command to its end, or to ours.
 
     `stall_limit_sec` ends it when its reported position (PROGRESS) has not moved for so long. `take_line` is shown each
     line of standard output, with its end, and what it takes is not kept. `stops` may stop and continue it meanwhile: no limit
-    counts that time. Cancelling ends the whole process group and
+    counts that time. `feeds` are further outputs, which are closed in the end. Cancelling ends the whole process group and
     raises when it is gone, within a second. Raises ToolMissing when it cannot be started.
     """
     clock = clock_of(stops)
     output = Output(on_progress, ignore_line, take_line, clock)
-    child = Child(argv, environment(), memory_limit_bytes)
+    try:
+        child = Child(argv, environment(), memory_limit_bytes, feeds)
+    except BaseException:
+        for feed in feeds:
+            feed.close()
+        raise
     pumps: list[asyncio.Task[None]] = []
     try:
-        pumps = [asyncio.create_task(child.pump_stdout(output)), asyncio.create_task(child.pump_stderr(output))]
+        pumps = child.pump(output, feeds)
         with stops.allow(child) if stops is not None else contextlib.nullcontext():
             ended = await _watch(child, output, clock, time_limit_sec, stall_limit_sec)
     finally:
-        returncode = await _uncancelled(_end(child, pumps))
+        returncode = await uncancelled(_end(child, pumps))
     output.close()
     return Finished(
         returncode=returncode,
@@ -215,7 +222,7 @@ async def _end(child: Child, pumps: list[asyncio.Task[None]]) -> int:
     return returncode
 
 
-async def _uncancelled(work: Coroutine[None, None, int]) -> int:
+async def uncancelled(work: Coroutine[None, None, _Result]) -> _Result:
     """See the work through, however often we are cancelled meanwhile; then be cancelled."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

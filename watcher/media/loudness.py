@@ -11,6 +11,7 @@ from the source: changing to the new track changes how speech stands out, and no
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from watcher.media import downmix, ffmpeg
@@ -45,6 +46,18 @@ MEASURE: Final = (
 )
 """The filter that a `Meter` reads: samples counted, loudness of all, and the true peak, which costs three times as much
 as the rest, of those half seconds that come near the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What was measured of a whole track."""
+
+    samples: float
+    """Of one channel."""
+    loudness_lufs: float | None
+    """None of silence."""
+    sample_peak_db: float
+    true_peak_db: float
 
 
 class Meter:
@@ -95,6 +108,10 @@ class Meter:
         peak = self.sample_peak_db
         return max(peak, self._found.get(("peaks", "Peak"), peak)) if peak > _NEAR_LIMIT_DB else peak
 
+    def level(self) -> Level:
+        """Give what was measured of a stereo track by `MEASURE`."""
+        return Level(self.samples / 2, self.loudness_lufs(), self.sample_peak_db, self.true_peak_db)
+
     def loudness_lufs(self, speaker: str = "whole") -> float | None:
         """The integrated loudness; None of silence."""
         found = self._found.get((speaker, "I"), _NOTHING_LUFS)
@@ -139,6 +156,12 @@ def gain_db(meter: Meter, settings: StereoSettings) -> float:
     if mixed is None or wanted is None:
         return 0.0
     return round(max(-_GAIN_LIMIT_DB, min(_GAIN_LIMIT_DB, wanted - mixed)), 1)
+
+
+def measure_command(tools: Tools, file: bytes, form: str) -> list[Argument]:
+    """Decode a track that stands in a file of its own, in the form of this demuxer, for `Meter.level`."""
+    words: list[Argument] = [tools.ffmpeg, *MEASURING, *ffmpeg.PROGRESS, *ffmpeg.SAFE, "-f", form]
+    return [*words, "-i", ffmpeg.source(file), "-af", MEASURE, "-f", "null", "-"]
 
 
 def samples_command(tools: Tools, film: bytes, number: int) -> list[Argument]:

@@ -53,12 +53,20 @@ class Account:
     """Takes in the lines of `framehash`, and gives what passed by."""
 
     def __init__(
-        self, muxer: Muxer, count: int, *, foreign: bool, untimed: Collection[int] = (), lasting: Collection[int] = ()
+        self,
+        muxer: Muxer,
+        count: int,
+        *,
+        foreign: Collection[int] = (),
+        untimed: Collection[int] = (),
+        lasting: Collection[int] = (),
     ) -> None:
-        """Of `count` streams the `untimed` (covers) have no times worth a comparison, the `lasting` (subtitles) ends too."""
+        """Of `count` streams the `foreign` come from another container, where side data is kept elsewhere; the `untimed`
+        (covers, ...) have no times worth a comparison, the `lasting` (subtitles) ends too.
+        """
         self._count = count
         self._rounded = muxer in {"matroska", "webm"}
-        self._foreign = foreign
+        self._foreign = frozenset(foreign)
         self._untimed = frozenset(untimed)
         self._lasting = frozenset(lasting)
         self._streams: dict[int, _Stream] = {}
@@ -79,7 +87,7 @@ class Account:
         place, dts, pts, duration, _, told = line.split(b",", 5)
         number = int(place)
         stream = self._streams[number]
-        stream.content.update(told[:_HASH_CHARS] if self._foreign else told)
+        stream.content.update(told[:_HASH_CHARS] if number in self._foreign else told)
         time = self._in_unit(int(pts), stream)
         if not stream.packets:
             stream.first = time

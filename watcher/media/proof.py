@@ -79,7 +79,8 @@ class Proof:
     """One for each kept stream: film (its number), result (its number), codec, packets (how many), content (the hash of
     their hashes)."""
     made: dict[str, Any]
-    """The new track: stream, from, codec, filter, gain_db, seconds, loudness_lufs (None of silence), true_peak_dbtp."""
+    """The new track: stream, from, codec, packets, content, filter, gain_db, seconds, loudness_lufs (None of silence),
+    true_peak_dbtp."""
     chapters: int
     attachments: int
     left_out: tuple[int, ...] = ()
@@ -93,13 +94,19 @@ class Proof:
         """Give the proof as JSON-ready values."""
         return {**asdict(self), "streams": list(self.streams), "left_out": list(self.left_out), "lost": list(self.lost)}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Proof:
+        """Read back what `to_dict` gave."""
+        lists = {key: tuple(data[key]) for key in ("streams", "left_out", "lost")}
+        return cls(**{**data, **lists})
+
 
 def require_equal(
     before: Probe, after: Probe, plan: Plan, settings: StereoSettings, passed: tuple[Sequence[Passed], Sequence[Passed]]
 ) -> None:
-    """Raise ConversionFailed("proof_failed") with what differs between a film and its result, the new track apart.
+    """Raise ConversionFailed("proof_failed") with what differs between a film and its result, or between the new track and itself.
 
-    `passed` is what passed by of the film and of the result, in the order of `remux.hashed`.
+    `passed` is what passed by of the film and of the result, in the order of `remux.hashed`, and last the new track.
     """
     found = [
         *_packets(before, plan, passed),
@@ -115,20 +122,21 @@ def require_equal(
 def _packets(before: Probe, plan: Plan, passed: tuple[Sequence[Passed], Sequence[Passed]]) -> Iterator[str]:
     streams = {s.index: s for s in before.streams}
     kept = [streams[number] for number, _ in remux.hashed(before, plan)]
-    moved: list[tuple[int, float, float]] = []
-    for stream, old, new in zip(kept, *passed, strict=True):
+    looked = [(f"stream {s.index}", s.codec, s.kind != "data" and "attached_pic" not in s.dispositions) for s in kept]
+    moved: list[tuple[str, float, float]] = []
+    for (name, codec, has_time), old, new in zip([*looked, ("the new track", plan.codec, True)], *passed, strict=True):
         if old.packets != new.packets:
-            yield f"stream {stream.index} had {old.packets} packets, has {new.packets}"
+            yield f"{name} had {old.packets} packets, has {new.packets}"
         elif old.content != new.content:
-            yield f"the packets of stream {stream.index} differ"
+            yield f"the packets of {name} differ"
         elif old.times != new.times:
-            yield f"the packets of stream {stream.index} stand at other times"
-        elif old.packets and stream.kind != "data" and "attached_pic" not in stream.dispositions:
-            tolerance = OPUS_SHIFT_SEC if stream.codec == "opus" else 0.0
-            moved.append((stream.index, new.first_sec - old.first_sec, tolerance))
+            yield f"the packets of {name} stand at other times"
+        elif old.packets and has_time:
+            tolerance = OPUS_SHIFT_SEC if codec == "opus" else 0.0
+            moved.append((name, new.first_sec - old.first_sec, tolerance))
     for (first, one, more), (second, other, more_too) in pairwise(moved):
         if abs(one - other) > SHIFT_TOLERANCE_SEC + max(more, more_too):
-            yield f"stream {second} moved by {other - one:+.3f} s against stream {first}"
+            yield f"{second} moved by {other - one:+.3f} s against {first}"
 
 
 def lost(before: Probe, plan: Plan) -> Iterator[str]:

@@ -26,6 +26,10 @@ _ERRNO: Final = {
 }
 
 
+OF_THE_MACHINE: Final = frozenset(
+    {*_ERRNO.values(), "io_error", "out_of_memory", "tool_missing", "killed", "timeout", "stalled"}
+)
+"""Reasons that say nothing about the film: what was made of its track until then can be gone on with."""
 SAID: Final = 20
 """So many of FFmpeg's last lines go into the log."""
 

@@ -4,7 +4,7 @@ Pure: this module starts nothing and touches no disk. What the commands heed, an
 
     every stream is mapped by its number, in order   -map 0 fails on fonts from FFmpeg 7 on, and on unknown data
     every stream's dispositions are given            FFmpeg otherwise picks defaults of its own
-    the new track's inherited tags are cleared       a title and statistics of the source would be wrong on it
+    the new track comes from a file of its own       and inherits no title or statistics of its source
     -strict unofficial                               without it MP4 silently loses Dolby Vision's configuration
     the queue of waiting packets is not limited      a sound track that begins late would end the run
 """
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from watcher.media import encoder, ffmpeg, layout, loudness
+from watcher.media import encoder, ffmpeg, layout
 from watcher.media.passed import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from watcher.media.downmix import StereoSettings
     from watcher.media.ffmpeg import Argument, Tools
@@ -38,6 +38,9 @@ _ONE_FORM: Final = {"h264": "filter_units=remove_types=31", "hevc": "filter_unit
 """Bitstream filters that give packets of every container in one form, with start codes before each unit. The types are
 ones that no film has, as without any the filter does nothing."""
 
+_WITHOUT_HEADERS: Final = "aac_adtstoasc"
+"""Takes from each packet of ADTS the header that other containers keep once."""
+
 
 def cover_command(tools: Tools, film: bytes, covers: Sequence[tuple[int, bytes]]) -> list[Argument]:
     """Take cover pictures out, byte by byte as they are: (number, file) each. Ends as soon as it has them."""
@@ -47,41 +50,74 @@ def cover_command(tools: Tools, film: bytes, covers: Sequence[tuple[int, bytes]]
     return words
 
 
+def encode_command(
+    tools: Tools,
+    film: bytes,
+    probe: Probe,
+    plan: Plan,
+    settings: StereoSettings,
+    graph: str,
+    outputs: Mapping[str, str | bytes],
+) -> list[Argument]:
+    """Make the new track, or pieces of it: `outputs` says where each output of the filter graph goes."""
+    words: list[Argument] = [
+        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *_film(film, probe, settings.threads)),
+        *("-filter_complex", graph),
+    ]
+    for label, file in outputs.items():
+        # Each frame as it comes: FFmpeg closes no output before the end of the last one.
+        words += ["-map", label, *encoder.options(plan.codec, settings), "-flush_packets", "1", file]
+    if plan.foreign:
+        # Of broadcasts FFmpeg takes for zero, and for a jump of the clock, what it finds in the streams that it uses: here
+        # they must be those that the result is put together from.
+        words += [word for number in plan.copied() for word in ("-map", f"0:{number}")]
+        words += ["-c", "copy", "-f", "null", "-"]
+    return words
+
+
 def command(
     tools: Tools,
     film: bytes,
+    track: bytes,
     temp: bytes,
     probe: Probe,
     plan: Plan,
     settings: StereoSettings,
-    sound: str,
     covers: Sequence[bytes] = (),
 ) -> list[Argument]:
-    """Make the result at `temp`, and in the same pass tell of each packet of the film's kept streams on standard output.
-
-    `sound` is the filter that makes the new track of its source; `covers` are the files of `plan.covers`, in that order.
+    """Put film and track together at `temp`, and in the same pass tell of each packet of the film's kept streams, and of
+    the track's, on standard output. `covers` are the files of `plan.covers`, in that order.
     """
     streams = {s.index: s for s in probe.streams}
-    generate = ["-fflags", "+genpts"] if probe.format_name in _WITHOUT_ALL_TIMES else []
+    early = encoder.padding(plan.codec) / encoder.sample_rate(plan.codec, streams[plan.made_from])
     words: list[Argument] = [
-        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *ffmpeg.SAFE, *generate),
-        *("-threads", str(settings.threads), "-i", ffmpeg.source(film)),
+        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *_film(film, probe)),
+        *(*ffmpeg.SAFE, "-f", encoder.demuxer(plan.codec), "-itsoffset", f"{-early:.9f}", "-i", ffmpeg.source(track)),
     ]
     copied = plan.copied()
-    for number in (*copied[: plan.made_at], plan.made_from, *copied[plan.made_at :]):
+    for number in copied[: plan.made_at]:
+        words += ["-map", f"0:{number}"]
+    words += ["-map", "1:0"]
+    for number in copied[plan.made_at :]:
         words += ["-map", f"0:{number}"]
     words += ["-map_metadata", "0", "-map_chapters", "0", "-c", "copy", "-max_muxing_queue_size", "100000"]
     for number in copied:
         if streams[number].kind != "attachment":
             kept = dispositions(streams[number], settings)
             words += [f"-disposition:{plan.output(number)}", "+".join(sorted(kept)) or "0"]
-    words += _new_track(streams[plan.made_from], plan, settings, sound)
+    words += _new_track(plan, settings)
     for number, file in zip(plan.covers if plan.attaches_covers else (), covers, strict=True):
         words += ["-attach", ffmpeg.source(file)]
         for key, value in streams[number].tags.items():
             words += [f"-metadata:s:{plan.output(number)}", f"{key}={value}"]
     words += [*_muxer_options(probe, plan), "-f", plan.muxer, ffmpeg.source(temp)]
-    return [*words, *_packets([streams[number] for number, _ in hashed(probe, plan)], probe, plan)]
+    return [*words, *_packets([streams[number] for number, _ in hashed(probe, plan)], probe, plan, "1:0")]
+
+
+def _film(film: bytes, probe: Probe, threads: int | None = None) -> list[Argument]:
+    generate = ["-fflags", "+genpts"] if probe.format_name in _WITHOUT_ALL_TIMES else []
+    decoding = ["-threads", str(threads)] if threads is not None else []
+    return [*ffmpeg.SAFE, *generate, *decoding, "-i", ffmpeg.source(film)]
 
 
 def dispositions(stream: Stream, settings: StereoSettings) -> frozenset[str]:
@@ -97,26 +133,26 @@ def hashed(probe: Probe, plan: Plan) -> tuple[tuple[int, int], ...]:
 
 
 def account_of(probe: Probe, plan: Plan) -> Account:
-    """Give the account to be held of a pass, over the film or the result: its streams are those of `hashed`."""
+    """Give the account to be held of a pass, over the film and the track or over the result: the streams of `hashed`, and
+    the new track last.
+    """
     streams = {s.index: s for s in probe.streams}
     kept = list(enumerate(streams[number] for number, _ in hashed(probe, plan)))
     return Account(
         plan.muxer,
-        len(kept),
-        foreign=plan.foreign,
-        untimed=[at for at, stream in kept if "attached_pic" in stream.dispositions],
+        len(kept) + 1,
+        foreign=range(len(kept) + 1) if plan.foreign else [len(kept)],
+        untimed=[*(at for at, stream in kept if "attached_pic" in stream.dispositions), len(kept)],
         lasting=[at for at, stream in kept if stream.kind == "subtitle" and not plan.foreign],
     )
 
 
 def read_back_command(tools: Tools, file: bytes, probe: Probe, plan: Plan, result: Probe) -> list[Argument]:
-    """Tell of each packet of a result's kept streams, and decode its new track, measuring it."""
+    """Tell of each packet of a result's kept streams and of its new track."""
     streams = plan.in_result(result)
-    return [
-        *(tools.ffmpeg, *loudness.MEASURING, *ffmpeg.PROGRESS, *ffmpeg.SAFE, "-i", ffmpeg.source(file)),
-        *_packets([streams[place] for _, place in hashed(probe, plan)], result, plan),
-        *("-map", f"0:{streams[plan.made_at].index}", "-af", loudness.MEASURE, "-f", "null", "-"),
-    ]
+    kept = [streams[place] for _, place in hashed(probe, plan)]
+    words: list[Argument] = [tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, *ffmpeg.SAFE, "-i", ffmpeg.source(file)]
+    return [*words, *_packets(kept, result, plan, f"0:{streams[plan.made_at].index}")]
 
 
 def end_command(tools: Tools, film: bytes, number: int, from_sec: float) -> list[Argument]:
@@ -128,32 +164,30 @@ def end_command(tools: Tools, film: bytes, number: int, from_sec: float) -> list
     ]
 
 
-def _packets(streams: Sequence[Stream], probe: Probe, plan: Plan) -> list[Argument]:
-    """Tell of packets as they are; where the container changes, in the one form that is the same in both."""
+def _packets(streams: Sequence[Stream], probe: Probe, plan: Plan, track: str) -> list[Argument]:
+    """Tell of packets as they are, of the new track last; what changes its container, in the one form that both know."""
     words: list[Argument] = [word for stream in streams for word in ("-map", f"0:{stream.index}")]
-    words += ["-c", "copy"]
+    words += ["-map", track, "-c", "copy"]
     for at, stream in enumerate(streams):
         if plan.foreign and (form := _form(stream, probe)):
             words += [f"-bsf:{at}", form]
+    if plan.codec == "aac" and track.startswith("1:"):
+        words += [f"-bsf:{len(streams)}", _WITHOUT_HEADERS]
     return [*words, "-f", "framehash", "-hash", HASH, "-flush_packets", "0", "pipe:1"]  # not a write a packet
 
 
 def _form(stream: Stream, probe: Probe) -> str:
     if stream.codec == "aac" and probe.format_name == "mpegts":
-        return "aac_adtstoasc"  # a header on each packet, which Matroska keeps once
+        return _WITHOUT_HEADERS
     return _ONE_FORM.get(stream.codec, "")
 
 
-def _new_track(source: Stream, plan: Plan, settings: StereoSettings, sound: str) -> list[Argument]:
+def _new_track(plan: Plan, settings: StereoSettings) -> list[Argument]:
     at = plan.made_at
-    tags = dict.fromkeys(source.tags, "") | {"language": plan.language, "title": plan.title}
+    tags = {"language": plan.language, "title": plan.title}
     if plan.muxer in {"mp4", "mov"}:
         tags["handler_name"] = plan.title  # where players look for a track's name in MP4
-    words: list[Argument] = [
-        *(word for key, value in encoder.options(plan.codec, source, settings) for word in (f"-{key}:{at}", value)),
-        *(f"-filter:{at}", sound),
-        *(f"-disposition:{at}", "default" if settings.default_track or plan.sidecar else "0"),
-    ]
+    words: list[Argument] = [f"-disposition:{at}", "default" if settings.default_track or plan.sidecar else "0"]
     for key, value in tags.items():
         words += [f"-metadata:s:{at}", f"{key}={value}"]
     return words

@@ -12,7 +12,7 @@
 | 8 where it goes by another name than the film's: the film is removed | here | both, then the result | goes on with 8 |
 | 9 the move and the new signature in the database | service | the result | nothing to do |
 
-Everything is blocking and is run in a thread. What is deleted is our own temporary file and, in step 8, a film whose
+Everything is blocking and is run in a thread. What is deleted are the attempt's own files and, in step 8, a film whose
 every stream is proved to be in the result. A hard link to the film keeps the old content: a rename gives the name, not
 the inode, to the new one.
 """
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from watcher.errors import ConversionFailed, SourceChanged
-from watcher.media import attributes, disk, refusals
+from watcher.media import attributes, disk, refusals, scratch
 from watcher.rules import names
 from watcher.rules.signature import Signature
 
@@ -105,15 +105,16 @@ def rehearse(swap: Swap, keeping: Keeping) -> None:
             raise ConversionFailed(
                 "immutable", f"{os.fsdecode(locked)!r} is locked by chattr; `chattr -i -a` unlocks it"
             )
+    trial = _trial(swap)
+    scratch.make(trial)
     with _in_words("no file can be made beside the film"):
-        os.close(os.open(swap.temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         try:
-            _refuse_loss(attributes.copy(swap.film, swap.temp), keeping)
+            _refuse_loss(attributes.copy(swap.film, trial), keeping)
             if swap.kept is not None and not swap.removes_film:
-                disk.give_second_name(swap.temp, swap.kept)
+                disk.give_second_name(trial, swap.kept)
                 os.unlink(swap.kept)
         finally:
-            os.unlink(swap.temp)
+            os.unlink(trial)
 
 
 def prepare(swap: Swap, keeping: Keeping, writer_of: WriterOf) -> Prepared:
@@ -174,15 +175,20 @@ def settle(swap: Swap, result: Signature | None, writer_of: WriterOf) -> Signatu
 
 def clear(swap: Swap, result: Signature | None) -> None:
     """Leave no trace of a swap that did not come about; the film stays. Raises OSError when the disk refuses even that."""
-    if swap.kept is not None and disk.same_inode(swap.temp, swap.kept):
+    if swap.kept is not None and disk.same_inode(_trial(swap), swap.kept):
         os.unlink(swap.kept)  # a rehearsal's
-    disk.unlink_if_there(swap.temp)
+    scratch.clear(swap.temp)
     if disk.observe(swap.film) is None:
         return
     if result is not None and swap.target != swap.film and disk.stands(swap.target, result):
         os.unlink(swap.target)
     if swap.kept is not None and disk.same_inode(swap.film, swap.kept):
         os.unlink(swap.kept)
+
+
+def _trial(swap: Swap) -> bytes:
+    """Give the file of the rehearsal. Where a result is gone on with, its own stands already."""
+    return names.beside(swap.temp, b"trial")
 
 
 def _keep(film: bytes, kept: bytes) -> None:

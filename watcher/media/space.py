@@ -15,9 +15,12 @@ film with surround sound, which alone has twice that."""
 
 
 def free_space_needed(size_bytes: int, duration_sec: float | None, track_kbps: float) -> int:
-    """Give the bytes a conversion needs beside the film: the film again, its new track, and a margin."""
+    """Give the bytes a conversion needs beside the film: the film again, its new track twice, and a margin.
+
+    The track stands in a file of its own until the result is proved.
+    """
     track = duration_sec * track_kbps * 125 if duration_sec is not None else size_bytes * UNKNOWN_LENGTH_SHARE
-    return int(size_bytes + track) + MARGIN_BYTES
+    return int(size_bytes + 2 * track) + MARGIN_BYTES
 
 
 def require_space(folder: bytes, needed_bytes: int) -> None:

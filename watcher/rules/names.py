@@ -66,6 +66,10 @@ _JUNK_FOLDER_STARTS = (b".", b"_unpack_", b"_failed_")
 """Hidden folders (`.Trash-1000`, `.stfolder`, `.zfs`, ...), and those in which SABnzbd and NZBGet unpack."""
 
 
+OURS = b".watcher-"
+"""How our own files beside films begin; then come the attempt and what it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class NameRules:
     """Which names under a root are films."""
@@ -142,11 +146,16 @@ def unfinished_sibling(name: bytes) -> bytes:
 
 def temporary(attempt_id: str) -> bytes:
     """Name the file in which an attempt makes its result: hidden, short, and never taken for a film."""
-    return b".watcher-%s.tmp" % attempt_id.encode()
+    return OURS + b"%s.tmp" % attempt_id.encode()
+
+
+def beside(temporary: bytes, kind: bytes) -> bytes:
+    """Give the path of another file of the attempt whose result is made at `temporary`: its "track", ..."""
+    return temporary.removesuffix(b"tmp") + kind
 
 
 def attempt_of(name: bytes) -> str | None:
-    """Give the attempt whose temporary file has this name; None for any other file."""
+    """Give the attempt that one of its files has its name from; None for any other file."""
     found = _TEMPORARY.fullmatch(name)
     return found[1].decode() if found else None
 
@@ -185,7 +194,7 @@ _UNFINISHED_ENDS = frozenset(
 )
 """The last two bytes of an unfinished stem in every case: what tells most stems apart at once."""
 _ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2}|.?)", re.DOTALL)
-_TEMPORARY = re.compile(rb"\.watcher-([0-9a-f]{12})\.tmp")
+_TEMPORARY = re.compile(re.escape(OURS) + rb"([0-9a-f]{12})\..+", re.DOTALL)
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from watcher.media import disk
+from watcher.media import scratch
 
 
 class Temps:
@@ -18,12 +18,8 @@ class Temps:
         self._folders[attempt_id] = os.open(os.path.dirname(temp), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def remove(self, attempt_id: str, temp: bytes) -> None:
-        """Remove a temporary file if it is there, wherever its folder is now. Raises OSError when the disk refuses."""
-        folder = self._folders.get(attempt_id)
-        if folder is None:
-            disk.unlink_if_there(temp)
-        else:
-            disk.unlink_if_there(os.path.basename(temp), folder)
+        """Remove an attempt's files if they are there, wherever their folder is now. Raises OSError when the disk refuses."""
+        scratch.clear(temp, self._folders.get(attempt_id))
 
     def release(self, attempt_id: str) -> None:
         """Let go of an attempt's folder."""
