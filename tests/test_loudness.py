@@ -6,7 +6,7 @@ import films
 import pytest
 
 from watcher.errors import ConversionFailed
-from watcher.media import downmix, ffmpeg, loudness, probe, stereo
+from watcher.media import downmix, ffmpeg, loudness, probe, track
 from watcher.media.downmix import StereoSettings
 from watcher.media.loudness import Meter
 from watcher.rules.audio import Stream
@@ -122,7 +122,7 @@ async def test_true_peaks_stay_below_the_limit_at_full_scale_in_all_channels(con
 
 async def test_a_track_whose_peaks_stay_too_high_is_refused(convert, tmp_path, monkeypatch):
     """A clipped track is not kept, and no file of it."""
-    monkeypatch.setattr(stereo, "TRIES", 1)
+    monkeypatch.setattr(track, "TRIES", 1)
     film = tmp_path / "film.mkv"
     films.run_ffmpeg(
         *("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2", "-f", "lavfi", "-i"),

@@ -1,6 +1,5 @@
 """media/pieces, media/joined and media/track: a track made in pieces is one track, whatever came between them."""
 
-import asyncio
 import os
 import types
 
@@ -8,8 +7,7 @@ import films
 import pytest
 from films import Audio
 
-from watcher.errors import ConversionFailed
-from watcher.media import pieces, probe, scratch, stereo
+from watcher.media import pieces, probe, stereo
 from watcher.media.pieces import WARM_UP, Cuts, Piece
 from watcher.rules.audio import Decision
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.config import StateConfig
 from watcher.errors import ConversionFailed, ProbeFailed
-from watcher.media import ffmpeg, probe, remux, stereo, tools
+from watcher.media import encoder, ffmpeg, probe, remux, stereo, tools
 from watcher.rules.audio import Decision, is_picture
 from watcher.service import log
 from watcher.service.manager import StateManager
@@ -37,7 +37,8 @@ from watcher.service.manager import StateManager
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from watcher.media.ffmpeg import Tools
+    from watcher.media.ffmpeg import Argument, Tools
+    from watcher.media.layout import Plan
     from watcher.media.probe import Probe
     from watcher.rules.audio import Stream
 
@@ -175,8 +176,7 @@ async def cost(options: argparse.Namespace, settings: stereo.StereoSettings) -> 
             proof = await stereo.make(ours, os.fsencode(film), result, before, decision, settings)
             ended = resource.getrusage(resource.RUSAGE_SELF)
             plan = stereo.plan(before, decision, os.fsencode(film), settings)
-            words = remux.command(ours, os.fsencode(film), result, before, plan, settings, str(proof.made["filter"]))
-            words = words[: words.index(ffmpeg.source(result)) + 1]
+            words = in_one_pass(ours, os.fsencode(film), result, before, plan, settings, str(proof.made["filter"]))
             bare = (await ffmpeg.run(words, time_limit_sec=36_000)).cpu_sec
         python = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
         whole, memory = proof.cpu_sec + python, ended.ru_maxrss >> 10
@@ -184,6 +184,20 @@ async def cost(options: argparse.Namespace, settings: stereo.StereoSettings) -> 
             f"{film.name:60.60} bare {bare:8.2f}  with its proof {whole:8.2f} (Python {python:.2f}) CPU s"
             f"  ratio {whole / bare:.3f}  memory {memory} MB"
         )
+
+
+def in_one_pass(
+    ours: Tools, film: bytes, result: bytes, before: Probe, plan: Plan, settings: stereo.StereoSettings, sound: str
+) -> list[Argument]:
+    """Give the command that makes the result from the film alone, proves nothing, and cannot be gone on with."""
+    words = remux.command(ours, film, b"/track", result, before, plan, settings)
+    words = words[: words.index(ffmpeg.source(result)) + 1]
+    at = words.index(ffmpeg.source(b"/track"))
+    del words[words.index("-itsoffset") - 2 - len(ffmpeg.SAFE) : at + 1]
+    words[words.index("1:0")] = f"0:{plan.made_from}"
+    codec, rate = encoder.options(plan.codec, settings)[1:4:2]
+    new = [f"-c:{plan.made_at}", codec, f"-b:{plan.made_at}", rate, f"-filter:{plan.made_at}", sound]
+    return [*words[:-3], *new, *words[-3:]]
 
 
 # --- a second time

@@ -67,12 +67,7 @@ def encode_command(
     for label, file in outputs.items():
         # Each frame as it comes: FFmpeg closes no output before the end of the last one.
         words += ["-map", label, *encoder.options(plan.codec, settings), "-flush_packets", "1", file]
-    if plan.foreign:
-        # Of broadcasts FFmpeg takes for zero, and for a jump of the clock, what it finds in the streams that it uses: here
-        # they must be those that the result is put together from.
-        words += [word for number in plan.copied() for word in ("-map", f"0:{number}")]
-        words += ["-c", "copy", "-f", "null", "-"]
-    return words
+    return [*words, *(_used_only(plan.copied()) if plan.foreign else ())]
 
 
 def command(
@@ -111,7 +106,18 @@ def command(
         for key, value in streams[number].tags.items():
             words += [f"-metadata:s:{plan.output(number)}", f"{key}={value}"]
     words += [*_muxer_options(probe, plan), "-f", plan.muxer, ffmpeg.source(temp)]
+    if plan.foreign and plan.made_from not in copied:
+        words += _used_only([plan.made_from])
     return [*words, *_packets([streams[number] for number, _ in hashed(probe, plan)], probe, plan, "1:0")]
+
+
+def _used_only(numbers: Sequence[int]) -> list[Argument]:
+    """Use streams, for nothing.
+
+    Of broadcasts FFmpeg takes for zero, and for a jump of the clock, what it finds in the streams that it uses: they must
+    be the same ones where the track is made and where it is put to the film.
+    """
+    return [*(word for number in numbers for word in ("-map", f"0:{number}")), "-c", "copy", "-f", "null", "-"]
 
 
 def _film(film: bytes, probe: Probe, threads: int | None = None) -> list[Argument]:
