@@ -94,6 +94,20 @@ def test_a_broadcast_may_begin_in_the_middle_but_not_go_on_so():
     assert not listener("matroska").ignores(line)
 
 
+def test_pictures_shown_and_never_finished_are_counted():
+    """One more finished than shown is ordinary in a transport stream; what else is said at that level is nothing."""
+    ears = listener(codecs=("hevc",))
+    for word in ("Output", "Decoded", "Decoded"):
+        assert ears.ignores(f"[hevc @ 0x1] [debug] {word} frame with POC 3.")
+    assert ears.ignores("[hevc @ 0x1] [debug] error while reading")
+    assert not ears.unfinished
+    assert ears.ignores("[hevc @ 0x1] [debug] Output frame with POC 4.")
+    assert ears.ignores("[hevc @ 0x1] [debug] Output frame with POC 5.")
+    assert "1 pictures" in ears.unfinished
+    assert complaints.speaks_of_the_middle((ears.unfinished,))
+    assert not complaints.are_of_intact_films((ears.unfinished,))
+
+
 def test_every_harmless_line_has_its_reason():
     """The table is the documentation."""
     assert all(len(entry.reason) > 10 for entry in complaints.BENIGN)

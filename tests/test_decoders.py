@@ -45,6 +45,33 @@ async def test_a_changed_vp9_picture_is_seen_by_libvpx_only(ours, tmp_path):
     assert (whole, await status_of(plain, film), await status_of(ours, film)) == (COMPLETE, COMPLETE, INCOMPLETE)
 
 
+async def test_a_picture_of_hevc_that_ends_early_is_damage(ours, tmp_path):
+    """Up to FFmpeg 7.0, whose decoder counts what it finished; a newer one says nothing."""
+    film, hevc = tmp_path / "film.mp4", [Stream(0, "video", "hevc")]
+    clips.ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=size=640x480:rate=10:duration=1", "-c:v", "libx265", "-preset", "ultrafast"),
+        *("-x265-params", "log-level=none", "-pix_fmt", "yuv420p", str(film)),
+    )
+    whole = await status_of(ours, film)
+    content = bytearray(film.read_bytes())
+    at = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 3
+    content[at : at + 48] = bytes(255 - byte for byte in content[at : at + 48])
+    film.write_bytes(content)
+    deaf = dataclasses.replace(ours, version="8.0")
+    expected = INCOMPLETE if decoders.counts_pictures(hevc, ours) else COMPLETE
+    assert (whole, await status_of(deaf, film), await status_of(ours, film)) == (COMPLETE, COMPLETE, expected)
+
+
+@pytest.mark.parametrize(
+    ("version", "does"), [("5.1.9-0+deb12u1", True), ("n7.0.2", True), ("7.1.1", False), ("N-1", False)]
+)
+def test_only_early_versions_are_asked_for_everything_they_have_to_say(version, does):
+    """And only for the codec whose decoder counts its pictures."""
+    tools = dataclasses.replace(TOOLS, version=version)
+    assert decoders.counts_pictures([Stream(0, "video", "hevc")], tools) is does
+    assert not decoders.counts_pictures([Stream(0, "video", "h264")], tools)
+
+
 @pytest.mark.parametrize("form", ["f32le", "f64le"])
 async def test_a_sample_that_nobody_recorded_is_damage(ours, tmp_path, form):
     """Every value is a sample to the decoder of float PCM; of one 700 dB above full scale it says nothing."""

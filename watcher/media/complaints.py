@@ -79,10 +79,15 @@ _OF_INTACT: Final = (
 place makes a decoder complain once or twice, and then go on."""
 _BEHIND: Final = re.compile(r"Error during demuxing|\[flv @ .*Packet mismatch")
 """What a demuxer says of bytes that stand behind the film."""
-_LEVEL: Final = re.compile(r"(?:^|\] )\[(panic|fatal|error|warning|info)\] ")
+_LEVEL: Final = re.compile(r"(?:^|\] )\[(panic|fatal|error|warning|info|verbose|debug|trace)\] ")
+_CALM: Final = frozenset({"warning", "info", "verbose", "debug", "trace"})
+_BEGUN, _FINISHED = "Output frame with POC", "Decoded frame with POC"
+"""What HEVC's decoder says of each picture when it speaks of everything (`decoders.counts_pictures`)."""
 _CORRUPT_FRAME: Final = "corrupt decoded frame"
 """The one warning that counts: H.264's decoder conceals what was changed, and only marks the picture. Films cut out of
 others, also between open groups of pictures, were not seen to cause it."""
+_UNFINISHED: Final = "[hevc] "
+"""How our own line about them begins."""
 _TOO_LOUD: Final = re.compile(r"lavfi\.astats\.Overall\.Peak_level=(\S+)")
 """What `decoders.listening` makes FFmpeg print."""
 _FOLLOWS: Final = re.compile(
@@ -102,6 +107,16 @@ class Listener:
         self._patterns = [re.compile(entry.pattern) for entry in BENIGN]
         self._position_sec = 0.0
         self._level = ""
+        self._unfinished = 0
+
+    @property
+    def unfinished(self) -> str:
+        """A line about pictures of HEVC that were shown and never decoded to their last block; "" when there are none.
+
+        FFmpeg shows them without a word. Every intact film had as many of the one as of the other, or one more decoded.
+        """
+        count = max(0, self._unfinished)
+        return f"{_UNFINISHED}{count:,} pictures that it showed were not decoded to their end" if count else ""
 
     def moved(self, progress: Progress) -> None:
         """Take note of the position."""
@@ -113,7 +128,8 @@ class Listener:
             self._level = level[1]
         elif _TOO_LOUD.match(line):
             return False
-        if self._level in {"warning", "info"}:
+        if self._level in _CALM:
+            self._unfinished += (_BEGUN in line) - (_FINISHED in line)
             return _CORRUPT_FRAME not in line
         cover = _COVER.match(line)
         if cover and cover[1] not in self._codecs:
@@ -134,6 +150,11 @@ def in_words(line: str) -> str:
     """Give a line as a person reads it."""
     loud = _TOO_LOUD.match(line)
     return f"sound at {loud[1]} dB above full scale, which nobody records" if loud else line
+
+
+def speaks_of_the_middle(lines: tuple[str, ...]) -> bool:
+    """Tell whether a line is of the whole film, and cannot be its first or last picture's alone."""
+    return any(line.startswith(_UNFINISHED) for line in lines)
 
 
 def is_of_a_last_frame(lines: tuple[str, ...]) -> bool:

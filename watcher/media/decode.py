@@ -113,9 +113,10 @@ def command(
     may_copy = [s for s in chosen.unverified if not decoded or _pixels(s) <= ffmpeg.MAX_PIXELS]
     copied = [f"0:{stream.index}" for stream in may_copy]
     # passthrough and -1 keep the null muxer from inventing time stamps and complaining about them.
+    level = "debug" if strict and decoders.counts_pictures(streams, tools) else "warning"
     timing = ("-fps_mode", "passthrough", "-enc_time_base", "-1") if decoded else ()
     return [
-        *(tools.ffmpeg, *ffmpeg.QUIET, "-v", "repeat+level+warning", *ffmpeg.PROGRESS),
+        *(tools.ffmpeg, *ffmpeg.QUIET, "-v", f"repeat+level+{level}", *ffmpeg.PROGRESS),
         *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE),
         *("-threads", str(threads), *names, *crc, *skip, *part, "-i", ffmpeg.source(path)),
         *_output(decoded, (*timing, *decoders.listening(streams))),
@@ -171,6 +172,8 @@ async def run_pass(
         ignore_line=listener.ignores,
         stops=stops,
     )
+    if listener.unfinished:
+        finished = replace(finished, stderr_lines=(*finished.stderr_lines, listener.unfinished))
     if finished.ended != "exit" or finished.returncode or finished.reported_end:
         return finished
     if finished.progress is None:

@@ -1,13 +1,18 @@
 """How FFmpeg is asked to decode a stream where its own way would say nothing.
 
-VP9     libvpx says "Corrupt frame detected" where FFmpeg's own decoder makes a picture of anything. It takes as long
-        (1.00 to 1.09 times), so it decodes films that are decoded from beginning to end.
-dav1    how MP4 names AV1 with Dolby Vision. FFmpeg 5 to 8 know no codec of that name, but can be told.
-pcm_f*  any bytes are a sample; but nobody records one 60 dB above full scale, and of changed bytes every other is.
+    VP9     libvpx says "Corrupt frame detected" where FFmpeg's own decoder makes a picture of anything. It takes as long
+            (1.00 to 1.09 times), so it decodes films that are decoded from beginning to end.
+    HEVC    up to FFmpeg 7.0 the decoder says, at the level "debug", which pictures it decoded to their last block. Damage
+            makes slices end early, and of that it says nothing else. From 7.1 on it says so of every picture.
+    dav1    how MP4 names AV1 with Dolby Vision. FFmpeg 5 to 8 know no codec of that name, but can be told.
+    pcm_f*  any bytes are a sample; but nobody records one 60 dB above full scale, and of changed bytes every other is.
+
+None of them condemned an intact film.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
 _STRICTER: Final = {"vp9": "libvpx-vp9"}
 _BY_TAG: Final = {"dav1": ("av1", "libdav1d")}
+_NO_COUNT_FROM: Final = (7, 1)
 _LOUDEST_DB: Final = 60
 _LISTENING: Final = (
     "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level,"
@@ -42,6 +48,16 @@ def chosen(streams: Sequence[Stream], tools: Tools, *, strict: bool) -> tuple[st
             decoder = _STRICTER[stream.codec]
         words += (f"-c:{stream.index}", decoder) if decoder else ()
     return tuple(words)
+
+
+def counts_pictures(streams: Sequence[Stream], tools: Tools) -> bool:
+    """Tell whether this FFmpeg's decoder will say, at the level "debug", which of these streams' pictures it finished.
+
+    A picture has 300 bytes of such lines, whatever the codecs beside it.
+    """
+    release = re.match(r"n?(\d+)\.(\d+)", tools.version)
+    early = release is not None and (int(release[1]), int(release[2])) < _NO_COUNT_FROM
+    return early and any(stream.codec == "hevc" for stream in streams)
 
 
 def are_doubtful(streams: Sequence[Stream], tools: Tools) -> bool:

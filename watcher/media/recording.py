@@ -38,7 +38,8 @@ async def complains_of_edges_only(
 ) -> bool:
     """Tell whether every line of a whole pass is about the film's first or last pictures. `sample` decodes a part."""
     duration = duration_sec or 0.0
-    if duration < _SHORTEST_SEC or finished.stderr_count > len(finished.stderr_lines):
+    lines = finished.stderr_lines
+    if duration < _SHORTEST_SEC or finished.stderr_count > len(lines) or complaints.speaks_of_the_middle(lines):
         return False
     heard = _plain((await sample(decode.Window(0.0, min(_HEAD_SEC, duration / 10)))).stderr_lines)
     at_start = Counter({line: count for line, count in heard.items() if complaints.is_of_a_start(line)})
