@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from watcher import config
 from watcher.config import StateConfig, flat, load
@@ -195,8 +194,13 @@ def test_a_place_that_cannot_hold_the_database_is_named(tmp_path):
 
 def test_a_program_that_brings_its_own_values_is_checked_too():
     """StateConfig is as strict when it is built directly."""
-    with pytest.raises(ValidationError):
-        StateConfig(stable_wait=5)
+    with pytest.raises(SettingsError) as found:
+        StateConfig(stable_wait=5, audio={"codec": "mp3", "bitrate": 1})
+    assert str(found.value).splitlines() == [
+        "settings: audio.codec = 'mp3': input should be 'aac', 'ac3' or 'opus'",
+        "settings: there is no setting 'audio.bitrate'; did you mean 'bitrate_kbps'?",
+        "settings: there is no setting 'stable_wait'; did you mean 'stable_wait_sec'?",
+    ]
     assert StateConfig(extensions=("MKV", ".mp4")).extensions == (".mkv", ".mp4")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import doctest
 import importlib
+import json
 import logging
 import os
 import re
@@ -92,13 +93,99 @@ async def test_the_way_of_the_first_example_from_arrival_to_the_answers(tmp_path
     assert capsys.readouterr().out == ""
 
 
+async def test_every_other_question_of_the_library_asked_by_who_only_knows_its_name(tmp_path):
+    """Given films and what an old tool left; when each name is used once; then each does what it says."""
+    from watcher.testing import create_temp_videos
+
+    whole, twin, cut = create_temp_videos(3, tmp_path / "films", ["english_stereo", "english_stereo", "truncated"])
+    whole, twin = whole.rename(whole.with_name("Film.mkv")), twin.rename(twin.with_name("Film.mk3d"))
+    (tmp_path / "films" / ".audio_converter_state.json").write_text(
+        json.dumps({cut.name: {"file": cut.name, "status": "no_english", "message": "", "timestamp": 1}})
+    )
+    settings = watcher.StateConfigManager(tmp_path / "custom.json")
+    settings.update_config({"storage_url": str(tmp_path / "a.db"), "stable_wait_sec": 0, "settle_sec": 0})
+    settings.update_config({"watch": [{"path": str(tmp_path / "films")}], "loop_interval_sec": 1})
+    settings.save_config()
+    manager = watcher.create_state_manager("development", config=str(tmp_path / "custom.json"))
+    assert isinstance(manager, watcher.StateManager)
+    taken = await manager.migrate_legacy_state_files(tmp_path / "films")
+    assert taken == {"imported": 1, "skipped_existing": 0, "skipped_missing": 0, "errors": []}
+    assert (await manager.import_legacy_results({"files": [str(cut)]}))["skipped_existing"] == 1
+    assert (await manager.process_file(str(whole)))["processed_status"] == "skipped_has_en2"
+    monitoring = asyncio.create_task(manager.start_monitoring())
+    while (manager.get_file_status(bytes(twin)) or {}).get("processed_status") != "duplicate":
+        await asyncio.sleep(0.05)
+    assert manager.get_system_status()["running"]
+    manager.stop()
+    await monitoring
+    group = manager.get_group_status(manager.get_file_status(whole)["group_id"])
+    assert (group["name"], group["total_files"], group["status"]) == ("Film", 2, "success")
+    with watcher.StateStore(str(tmp_path / "a.db"), read_only=True) as store:
+        assert isinstance(store.group(group["group_id"]), watcher.GroupEntry)
+        assert [member.name for member in store.members_of(group["group_id"])] == [b"Film.mkv", b"Film.mk3d"]
+        assert watcher.StatePlanner(store, watcher.get_production_config()).next_deadline() is None
+    adapter = watcher.IntegrityAdapter(watcher.get_development_config())
+    assert await adapter.check_integrity(whole)
+    assert not await adapter.check_integrity(cut)
+    assert (await adapter.verdict(cut)).status is watcher.IntegrityStatus.INCOMPLETE
+    copy = await manager.backup()
+    assert (await manager.reset(confirm=True))["files_forgotten"] == 3
+    await manager.close()
+    await manager.close()
+    assert os.path.exists(copy)
+    metrics = watcher.StateMetrics()
+    with metrics.timer("mine"):
+        metrics.record_gauge("depth", 3)
+    assert set(metrics.get_summary(since_hours=1.0)["timings"]["mine"]) == {
+        "count", "sum", "avg", "min", "max", "p50", "p95",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: watcher.create_state_manager("staging"), "one of production, development, not 'staging'"),
+        (lambda: watcher.create_state_manager(config={"batch_size": 1}), "a file of settings, not a dict"),
+        (lambda: watcher.create_state_manager(config="/none.toml"), "/none.toml: cannot be read"),
+        (lambda: watcher.StateConfig(stable_wait_sec=-1), "stable_wait_sec = -1: input should be greater"),
+        (lambda: watcher.StateConfig(batch_sise=1), "did you mean 'batch_size'"),
+        (lambda: watcher.IntegrityAdapter(mode="deep"), "one of quick, audio, full, not 'deep'"),
+        (lambda: watcher.StateStore("none.db", read_only=True), "there is no database at none.db"),
+    ],
+)
+def test_what_a_stranger_gets_wrong_is_one_sentence(wrong, said):
+    with pytest.raises(watcher.WatcherError, match=re.escape(said)):
+        wrong()
+
+
+def test_a_text_is_no_status():
+    with pytest.raises(TypeError, match="an IntegrityStatus or a ProcessedStatus is wanted, not 'new'"):
+        watcher.AudioStateMachine().moves_from("new")
+
+
 async def test_a_library_logs_to_logging_and_prints_nothing(tmp_path, caplog, capsys):
     caplog.set_level(logging.INFO, "watcher")
     config = watcher.StateConfig(storage_url=str(tmp_path / "watcher.db"))
-    async with watcher.create_state_manager(config=config):
-        pass
-    assert [record.getMessage() for record in caplog.records if record.name.startswith("watcher")][-1] == "closed"
+    async with watcher.create_state_manager(config=config) as manager:
+        await manager.discover_directory(tmp_path / "none")
+    records = [record for record in caplog.records if record.name.startswith("watcher")]
+    assert records[-1].getMessage() == "closed"
+    (trouble,) = [record for record in records if record.levelname == "WARNING"]
+    assert trouble.getMessage() == f"folder suspended: {tmp_path}/none ({tmp_path}/none is not there)"
+    assert (trouble.event_name, trouble.root) == ("root suspended", f"{tmp_path}/none")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_program_that_set_no_logging_up_sees_nothing_of_it(tmp_path):
+    code = (
+        "import asyncio, watcher\n"
+        f"manager = watcher.create_state_manager(config=watcher.StateConfig(storage_url={str(tmp_path / 'a.db')!r}))\n"
+        "async def use():\n"
+        f"    async with manager: return await manager.discover_directory({str(tmp_path / 'none')!r})\n"
+        "assert asyncio.run(use())['status'] == 'error'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_preset_gives_way_to_file_and_environment(tmp_path, monkeypatch):

@@ -109,6 +109,7 @@ async def scan(loaded: Loaded, folder: os.PathLike[str], *, process: bool) -> in
         log.set_up(level, loaded.config.log_format, sys.stderr)  # inside: on a terminal, lines go above the bar
         async with StateManager(loaded.config) as manager:
             task = progress.add_task("looking for films", total=None)
+            before = await asyncio.to_thread(_gone, loaded, 0)
             found = await manager.discover_directory(root, lambda count: progress.update(task, completed=count))
             if found["status"] == "error":
                 raise RootError(found["error"])
@@ -118,7 +119,7 @@ async def scan(loaded: Loaded, folder: os.PathLike[str], *, process: bool) -> in
             elif process:
                 async with _shown(manager, loaded, root, progress, progress.add_task("working", total=None)):
                     await manager.work_off()
-    _say_found(root, found)
+    _say_found(root, found, _gone(loaded, before))
     if process:
         _say_counts(loaded, root)
     return common.EXIT_OK
@@ -171,10 +172,17 @@ async def _keep_shown(manager: StateManager, store: StateStore, root: bytes, pro
         await asyncio.sleep(LOOK_EVERY_SEC)
 
 
-def _say_found(root: bytes, found: dict[str, Any]) -> None:
+def _gone(loaded: Loaded, before: int) -> int:
+    """Give how many more files were gone than `before`."""
+    with common.reading(loaded) as store:
+        return reports.times_gone(store) - before
+
+
+def _say_found(root: bytes, found: dict[str, Any], gone: int) -> None:
     number = found["discovered_files"]
-    gone = f", {found['files_gone']:,} gone" if found.get("files_gone") else ""
-    counted = f"{number:,} {'film' if number == 1 else 'films'}, {found['files_added']:,} new{gone}"
+    counted = f"{number:,} {'film' if number == 1 else 'films'}, {found['files_added']:,} new"
+    if gone:
+        counted += f", {gone:,} gone"
     views.out().print(Text.assemble(views.path_text(root), f": {counted} ({found['scan_time_sec']:.1f} s)"))
 
 

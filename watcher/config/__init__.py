@@ -1,4 +1,4 @@
-"""The settings: what they are (`model`), where they come from (`sources`), whether what they name is there (`places`), and
+"""The settings: what they are (`model`), where they come from (`sources`), what is wrong with them (`wrong`), whether what they name is there (`places`), and
 how a file of them is changed (`manager`).
 """
 

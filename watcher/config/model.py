@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from watcher.config import wrong
+from watcher.errors import SettingsError
 from watcher.rules import languages, names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -106,8 +111,8 @@ class FFmpegSettings(_Table):
 class StateConfig(BaseSettings):
     """Every setting of the program. `config.example.toml` explains each with unit and reason.
 
-    Built by `load` for the command line, or directly by a program that brings its own values. Raises pydantic's
-    ValidationError when built directly, SettingsError from `load`.
+    Built by `load` for the command line, or directly by a program that brings its own values. Raises SettingsError, one
+    line for each thing wrong.
 
     >>> settings = StateConfig(stable_wait_sec=5, audio={"at_once": 2})
     >>> settings.stable_wait_sec, settings.audio.at_once, settings.batch_size
@@ -154,6 +159,22 @@ class StateConfig(BaseSettings):
     ffmpeg: FFmpegSettings = FFmpegSettings()
 
     _numbers = field_validator("*", mode="before")(_no_truth_for_numbers)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(wrong.sentences(error, known_keys, {})) from error
+
+    @classmethod
+    def of(cls, values: dict[str, Any], origins: Mapping[str, str]) -> Self:
+        """Give settings of these values, which came from `origins`, by key. Raises SettingsError that names them."""
+        try:
+            return cls(**values)
+        except SettingsError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            raise SettingsError(wrong.sentences(error.__cause__, known_keys, origins)) from None
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -243,6 +264,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "log_level": "debug",
     },
 }
+
+
+def known_keys(location: Sequence[str]) -> list[str]:
+    """Give the keys there are at the top (no location), or in a table."""
+    return list((TABLES[location[0]] if location else StateConfig).model_fields)
 
 
 def flat(config: StateConfig) -> dict[str, Any]:

@@ -6,7 +6,6 @@ overrides what a person wrote. Errors name the key, its source and the value tha
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pydantic_settings
-from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from watcher.config.model import PRESETS, TABLES, StateConfig
+from watcher.config.wrong import nearest
 from watcher.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ def load(
     the database's place are there is not asked here but by `require_folders` and `require_place`: who only reads
     needs neither.
     """
+    if environment not in PRESETS:
+        raise SettingsError(f"environment: should be one of {', '.join(PRESETS)}, not {environment!r}")
     layers: list[tuple[str, dict[str, Any]]] = [(f"preset {environment}", PRESETS[environment])]
     if file is not None:
         layers.append((str(file), read_file(file)))
@@ -72,10 +73,7 @@ def load(
                 values[key] = value
                 origins[key] = origin
     _add_folders(folders, values, origins)
-    try:
-        config = StateConfig(**values)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(item, origins) for item in error.errors())) from None
+    config = StateConfig.of(values, origins)
     again = partial(load, file, environment=environment, overrides=overrides, folders=folders)
     return Loaded(config, origins, again)
 
@@ -128,7 +126,7 @@ def _from_environment() -> list[tuple[str, dict[str, Any]]]:
             key, *inner = name[len("WATCHER_") :].lower().split("__")
             if key not in known or (inner and key not in TABLES):
                 wrong = ".".join((key, *inner))
-                raise SettingsError(f"environment {name}: there is no setting {wrong!r}{_nearest(key, list(known))}")
+                raise SettingsError(f"environment {name}: there is no setting {wrong!r}{nearest(key, list(known))}")
             variables[".".join((key, *inner))] = name
     try:
         # An empty variable is how shells, containers and units leave one out.
@@ -151,23 +149,3 @@ def _from_environment() -> list[tuple[str, dict[str, Any]]]:
 
 def _variable(variables: dict[str, str], *keys: str) -> str:
     return "environment " + next(variables[key] for key in keys if key in variables)
-
-
-def _explain(item: Any, origins: dict[str, str]) -> str:
-    location = [str(part) for part in item["loc"]]
-    key = ".".join(location)
-    origin = origins.get(key) or origins.get(location[0]) or "settings"
-    if item["type"] == "extra_forbidden":
-        return f"{origin}: there is no setting {key!r}{_nearest(location[-1], _known_keys(location[:-1]))}"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{origin}: {key} = {item['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _known_keys(location: list[str]) -> list[str]:
-    return list((TABLES[location[0]] if location else StateConfig).model_fields)
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    begun = [name for name in known if len(key) > 3 and name.startswith(key)]
-    near = begun or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

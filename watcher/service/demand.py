@@ -42,7 +42,7 @@ class OnDemand:
         try:
             return {**await self._parts.discovery.discover(path, on_progress), "status": "success"}
         except RootError as error:
-            numbers = ("discovered_files", "files_added", "files_updated", "files_moved", "files_gone")
+            numbers = ("discovered_files", "files_added", "files_updated", "files_moved")
             taken = round(time.monotonic() - began, 3)
             answer = {"directory": names.to_json(path)[0], **dict.fromkeys(numbers, 0), "scan_time_sec": taken}
             return {**answer, "status": "error", "error": str(error)}

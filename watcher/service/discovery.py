@@ -35,21 +35,20 @@ class Discovery:
         root = known or await self._roots.take_on(top, "poll")
         began = time.monotonic()
         if not await self._roots.judge.is_itself(root):
-            raise RootError(f"{names.readable(path)}: {root.suspended}")
+            raise RootError(_sentence(path, root.suspended))
         state = await self._roots.scanner.scan(root, below, on_progress)
         if state is None or root.suspended:
-            raise RootError(f"{names.readable(path)}: {root.suspended or 'it cannot be read'}")
+            raise RootError(_sentence(path, root.suspended or "it cannot be read"))
         await self._recovery.settle(root.id, None if below else state.temporary)
         root.compared = True
         if known is None:
             root.due_scan = float("inf")
         return {
-            "directory": names.readable(path),
+            "directory": names.to_json(path)[0],
             "discovered_files": state.files,
             "files_added": state.taken.added,
             "files_updated": state.taken.changed,
             "files_moved": state.taken.moved,
-            "files_gone": state.taken.gone,
             "scan_time_sec": round(time.monotonic() - began, 3),
         }
 
@@ -81,3 +80,8 @@ class Discovery:
             if path.startswith(row.path.rstrip(b"/") + b"/"):
                 return row.path, path[len(row.path.rstrip(b"/")) + 1 :]
         return path, b""
+
+
+def _sentence(path: bytes, why: str | None) -> str:
+    shown = names.readable(path)
+    return why if why and shown in why else f"{shown}: {why}"

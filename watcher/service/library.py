@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from watcher.config import StateConfig, load
+from watcher.errors import SettingsError
 from watcher.media import integrity, tools
 from watcher.rules import machine, planner
 from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
@@ -47,6 +48,8 @@ def create_state_manager(
     ('success', 0, [])
     """
     if not isinstance(config, StateConfig):
+        if not isinstance(config, str | os.PathLike | None):
+            raise SettingsError(f"config: should be a StateConfig or a file of settings, not a {type(config).__name__}")
         file = config or os.environ.get("WATCHER_CONFIG")
         config = load(Path(file) if file else None, environment=environment).config
     log.hand_over(config.log_level)
@@ -68,23 +71,30 @@ class AudioStateMachine:
 
     def may(self, entry: FileEntry | Status, move: str) -> bool:
         """Tell whether a file, or a file of a status, may make a move of one of its two statuses."""
-        if isinstance(entry, IntegrityStatus | ProcessedStatus):
-            return machine.may(entry, move)
+        if isinstance(entry, str):
+            return machine.may(_status(entry), move)
         return machine.may(entry.integrity_status, move) or machine.may(entry.processed_status, move)
 
     def moves_from(self, status: Status) -> list[str]:
         """Name the moves that are legal from a status."""
-        return machine.moves_from(status)
+        return machine.moves_from(_status(status))
 
     def after(self, status: Status, move: str, subject: str = "") -> Status:
         """Give the status after a move. Raises IllegalMove, which names `subject`, the status and what would be legal."""
-        return machine.after(status, move, subject)
+        return machine.after(_status(status), move, subject)
 
     def to_mermaid(self, kind: type[Status] | None = None) -> str:
         """Draw one table as a mermaid diagram, or both, one after the other."""
         if kind is not None:
             return machine.to_mermaid(kind)
         return f"{machine.to_mermaid(IntegrityStatus)}\n{machine.to_mermaid(ProcessedStatus)}"
+
+
+def _status(value: Status) -> Status:
+    """Give a status; a text is none, since COMPLETE and NEW are of two tables. Raises TypeError."""
+    if not isinstance(value, IntegrityStatus | ProcessedStatus):
+        raise TypeError(f"an IntegrityStatus or a ProcessedStatus is wanted, not {value!r}")
+    return value
 
 
 class StatePlanner:
@@ -151,7 +161,10 @@ class IntegrityAdapter:
     """
 
     def __init__(self, config: StateConfig | None = None, mode: Mode | str | None = None) -> None:
+        """`mode` is quick, audio or full. Without it, what the settings say."""
         self._config = config or StateConfig()
+        if mode is not None and mode not in list(Mode):
+            raise SettingsError(f"mode: should be one of {', '.join(Mode)}, not {mode!r}")
         self._mode = Mode(mode) if mode else Mode.QUICK if self._config.integrity_quick_mode else Mode.FULL
         self._tools: Tools | None = None
 

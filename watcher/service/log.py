@@ -67,10 +67,19 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
 def hand_over(level: str) -> None:
     """Give every log line to the `watcher` logger of the standard library, where the program has not set structlog up.
 
-    A library prints nothing by itself: who wants to see the lines configures `logging`.
+    A library prints nothing by itself: who wants to see the lines configures `logging`. A record's message is the
+    sentence of the journal; its `event_name` and what else is known of it are attributes of the record.
     """
+    own = logging.getLogger("watcher")
+    if not own.handlers:
+        own.addHandler(logging.NullHandler())
     if not structlog.is_configured():
-        processors = [_as_text, structlog.processors.format_exc_info, structlog.stdlib.render_to_log_kwargs]
+        processors = [
+            _as_sentence,
+            _as_text,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.render_to_log_kwargs,
+        ]
         _configure(level, processors, structlog.stdlib.LoggerFactory())
 
 
@@ -94,6 +103,10 @@ def _as_text(_logger: Any, _name: str, event: Event) -> Event:
         if isinstance(value, bytes):
             event[key] = names.readable(value)
     return event
+
+
+def _as_sentence(_logger: Any, _name: str, event: Event) -> Event:
+    return {**event, "event_name": event["event"], "event": wording.message(event)}
 
 
 def _in_order(_logger: Any, _name: str, event: Event) -> Event:

@@ -143,7 +143,7 @@ class StateManager:
     ) -> dict[str, Any]:
         """Take in the films of a folder and all below it, down to `max_scan_depth`. Several calls at once are safe.
 
-        Gives `directory`, `discovered_files`, `files_added`, `files_updated`, `files_moved`, `files_gone`,
+        Gives `directory`, `discovered_files`, `files_added`, `files_updated`, `files_moved`,
         `scan_time_sec` and `status`: "success", or "error" with `error`, a sentence, when the folder is not there or
         not itself. Raises StoreError. `on_progress` is called now and then with the number of films seen so far.
         """
@@ -183,7 +183,7 @@ class StateManager:
     def get_system_status(self) -> dict[str, Any]:
         """Give the state of everything. Raises StoreError while there is no database.
 
-        `total_files` (there now), `gone_files`, `total_groups`, `by_integrity_status` and `by_processed_status` (every
+        `total_files` (there now), `total_groups`, `by_integrity_status` and `by_processed_status` (every
         status a key), `due_files`, `quarantined_files`, `database_size_mb`, `total_processing_time_sec` (checks and
         conversions of the last week), `processing_rate_fps` (files finished a second, over the last hour), `running`
         (whether it monitors), `running_jobs` (path, kind, percent, started_at), `roots`, `paused` (None, or `since`, `until`, `reason` and

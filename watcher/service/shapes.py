@@ -119,7 +119,7 @@ def story(store: StateStore, path: bytes) -> dict[str, Any] | None:
 
 def of_group(store: StateStore, group_id: int) -> dict[str, Any] | None:
     """Give a group and its files, the one first seen first; None when there is no such group."""
-    group = reports.group(store, group_id)
+    group = store.group(group_id)
     if group is None:
         return None
     members = [of_file(store, entry) for entry in store.members_of(group_id) if entry.missing_since_ms is None]
@@ -142,7 +142,6 @@ def of_system(store: StateStore, now_ms: int) -> dict[str, Any]:
     counts = store.counts()
     return {
         "total_files": counts.total,
-        "gone_files": counts.gone,
         "total_groups": reports.count_groups(store),
         "by_integrity_status": {str(status): number for status, number in counts.integrity.items()},
         "by_processed_status": {str(status): number for status, number in counts.processed.items()},

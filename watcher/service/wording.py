@@ -105,9 +105,11 @@ def _why(event: Mapping[str, Any], saying: Saying | None) -> list[str]:
         return [f"{key} {_text(value)}" for key, value in event.items() if key not in _NO_DETAIL]
     if not saying.message_id and not saying.with_reason:
         return []
-    reason = str(event.get("reason", "")).replace("_", " ")
+    reason = str(event.get("reason", ""))
     if event["event"] == "converted":  # what could not be kept of a film (its owner, mostly) is told by `watcher why`
-        reason = reason.partition(";")[0].removeprefix("stereo added")
+        reason = reason.partition(";")[0].removeprefix("stereo_added")
+    if " " not in reason:  # a word; in a sentence, there may be names
+        reason = reason.replace("_", " ")
     found = event.get("detail") or reason or event.get("trouble")
     return [str(each) for each in (found, event.get("damage")) if each]
 

@@ -106,8 +106,9 @@ class GroupEntry(Base):
     >>> from watcher import StateStore
     >>> with TemporaryDirectory() as folder, StateStore(Path(folder, "watcher.db")) as store:
     ...     id = store.group_of(store.folder_id(store.root_at(b"/films").id, b"New"), b"Heat")
-    ...     store.members_of(id)
-    []
+    ...     group = store.group(id)
+    ...     group.folder.path, group.stem, store.members_of(id)
+    (b'New', b'Heat', [])
     """
 
     if TYPE_CHECKING:

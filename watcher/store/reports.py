@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.rules import groups
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
-from watcher.store.models import Folder, GroupEntry, Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,12 +143,6 @@ def count_groups(store: StateStore) -> int:
     return int(store.sql("SELECT count(DISTINCT group_id) FROM file_entry WHERE group_id IS NOT NULL").fetchone()[0])
 
 
-def group(store: StateStore, group_id: int) -> GroupEntry | None:
-    """Give a group with its folder and root; None when there is none."""
-    query = GroupEntry.select(GroupEntry, Folder, Root).join(Folder).join(Root).where(GroupEntry.id == group_id)
-    return next(iter(store.run(query)), None)
-
-
 def finished_since(store: StateStore, at_ms: int) -> int:
     """Count the files about whose sound something was settled since a time."""
     return int(store.sql(_FINISHED, (at_ms,)).fetchone()[0])
@@ -163,6 +156,11 @@ def last_line(store: StateStore) -> int:
 def worked_on(store: StateStore, after_line: int) -> dict[int, float]:
     """Give the ids of the files whose statuses moved after a line of the journal -> seconds from first to last move."""
     return {row[0]: (row[2] - row[1]) / 1000 for row in store.sql(_WORKED_ON, (after_line,))}
+
+
+def times_gone(store: StateStore) -> int:
+    """Count how often a file was found to be gone."""
+    return int(store.sql("SELECT count(*) FROM journal WHERE subject = 'path' AND move = 'gone'").fetchone()[0])
 
 
 def expired(store: StateStore, now_ms: int) -> int:

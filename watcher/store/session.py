@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from peewee import DatabaseError, OperationalError
@@ -14,7 +15,6 @@ from watcher.store import backup, connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from peewee import Query
 
@@ -28,9 +28,15 @@ class Session:
     database is set aside and the newest good one of them restored (`rescued` then says so).
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, backups: Path | None = None) -> None:
-        self.path = path
-        self.backups = backups or backup.folder_beside(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        backups: str | os.PathLike[str] | None = None,
+    ) -> None:
+        path = self.path = Path(path)
+        self.backups = backup.folder_beside(path) if backups is None else Path(backups)
         self.rescued: Rescue | None = None
         self._log_seen = (-1, -1)
         self._lock: connection.WriterLock | None = None

@@ -184,6 +184,11 @@ class StateStore(RootRows, DueRows, WorkRows, Care):
         here = (GroupEntry.folder == folder_id) & (GroupEntry.stem == stem)
         return GroupEntry.select().where(here).get(self._db).id
 
+    def group(self, group_id: int) -> GroupEntry | None:
+        """Give a group with its folder and root; None when there is none."""
+        query = GroupEntry.select(GroupEntry, Folder, Root).join(Folder).join(Root).where(GroupEntry.id == group_id)
+        return next(iter(self.run(query)), None)
+
     def journal(self, entry_id: int) -> list[Journal]:
         """Give the journal of a file, the oldest line first."""
         return list(self.run(Journal.select().where(Journal.entry == entry_id).order_by(Journal.id)))
