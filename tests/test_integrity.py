@@ -163,6 +163,15 @@ async def test_a_complaint_about_a_film_that_ends_in_zeros_is_none_to_forgive(ou
     assert (verdict.status, verdict.reason) == (INCOMPLETE, Reason.DAMAGED)
 
 
+@pytest.mark.parametrize("junk", [bytes(70_000), random.Random(2).randbytes(3000)], ids=["zeros", "garbage"])
+@pytest.mark.parametrize(("kind", "name"), [("ogv", "a,,:b%d.ogv"), ("flac", "film.flac")])
+async def test_something_behind_a_proved_film_is_a_note(ours, put, kind, name, junk):
+    """FFmpeg would decode it, and complain; so it is told where the film ends, whatever the film's name."""
+    verdict = await verdict_of(ours, put(clips.content(kind) + junk, name), Mode.FULL)
+    assert verdict.status is COMPLETE, verdict
+    assert verdict.notes == (f"{len(junk):,} bytes of something else at the end",)
+
+
 @EACH
 async def test_one_changed_bit_is_damage_where_the_container_keeps_checksums(ours, put, mode):
     """FFmpeg writes a CRC-32 into every cluster of Matroska: no decoder need hear the bit."""

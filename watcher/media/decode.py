@@ -94,11 +94,12 @@ def command(
     window: Window | None = None,
     key_frames: bool = False,
     strict: bool = False,
+    end: int | None = None,
 ) -> list[Argument]:
     """Give the command that decodes the chosen streams, or a window of them, and throws the result away.
 
     `key_frames` leaves out the other pictures: a tenth of the cost, and all of the sound. `strict` takes the decoders
-    that look closest. Streams without a decoder are read and copied to nothing.
+    that look closest. Streams without a decoder are read and copied to nothing. `end` is the byte to stop at.
     """
     crc = ("-err_detect", "crccheck")  # the checksums of AC-3, MP3 and FLAC, at no cost
     # Without a picture FFmpeg 8 refuses the option; Theora's decoder calls every picture it skips an error.
@@ -118,7 +119,8 @@ def command(
     return [
         *(tools.ffmpeg, *ffmpeg.QUIET, "-v", f"repeat+level+{level}", *ffmpeg.PROGRESS),
         *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE),
-        *("-threads", str(threads), *names, *crc, *skip, *part, "-i", ffmpeg.source(path)),
+        *("-threads", str(threads), *names, *crc, *skip, *part),
+        *(("-i", ffmpeg.source(path)) if end is None else ffmpeg.beginning(path, end)),
         *_output(decoded, (*timing, *decoders.listening(streams))),
         *_output(copied, ("-c", "copy")),
     ]
@@ -149,6 +151,7 @@ async def run_pass(
     window: Window | None = None,
     key_frames: bool = False,
     strict: bool = False,
+    end: int | None = None,
     all_lines: bool = False,
     on_progress: Callable[[float], None] | None = None,
     stops: Stops | None = None,
@@ -165,7 +168,7 @@ async def run_pass(
             on_progress(progress.out_time_sec)
 
     finished = await ffmpeg.run(
-        command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames, strict=strict),
+        command(tools, path, chosen, threads=threads, window=window, key_frames=key_frames, strict=strict, end=end),
         time_limit_sec=time_limit_sec,
         stall_limit_sec=stall_limit_sec,
         on_progress=moved,

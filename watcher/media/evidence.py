@@ -48,6 +48,8 @@ _DENSE_CODECS: Final = frozenset(
 """Codecs that cannot fill a page with zeros: entropy coding has no such runs, and their frames of silence have headers
 closer together. Of 250 intact films only those with PCM, FLAC or data tracks had such a page."""
 _UNBROKEN_PACKETS: Final = frozenset({"matroska", "webm", "mp4", "mov", "avi", "flv"})
+_READ_ON: Final = frozenset({"ogg", "flac"})
+"""Containers without an end of their own to FFmpeg: it takes for sound whatever follows."""
 _WITH_NOTES: Final = 0.9
 """The score of a whole film about which something is odd."""
 _END_OF_ZEROS: Final = 32
@@ -136,6 +138,12 @@ class Evidence:
     def reach_is_known(self) -> bool:
         """Whether a pass over key frames can tell where the film ends: by its sound, if its headers do not."""
         return self.structure.status == "whole" or bool(self.chosen.audio)
+
+    @property
+    def ends_at(self) -> int | None:
+        """The byte at which FFmpeg must stop reading: something else stands behind the film, and it would decode that."""
+        odd = self.structure.status == "whole" and self.structure.notes and self.structure.container in _READ_ON
+        return self.structure.payload[-1][1] if odd else None
 
     def may_tolerate(self, lines: tuple[str, ...], reached: float | None) -> bool:
         """Tell whether all but these lines speaks for the film: its headers, its zeros and holes, its length."""

@@ -124,6 +124,12 @@ def source(path: bytes) -> bytes:
     return b"file:" + os.path.abspath(path)
 
 
+def beginning(path: bytes, end: int) -> tuple[Argument, ...]:
+    """Give the input options and the argument that name a file's first bytes only; put them in the place of `-i`."""
+    # The last word on protocols counts. Whatever stands behind the colon is the file, commas and colons included.
+    return "-protocol_whitelist", "file,subfile", "-i", b"subfile,,start,0,end,%d,,:" % end + source(path)
+
+
 def environment() -> dict[str, str]:
     """Give a child's environment: ours without what lets it speak to systemd in our name, and messages in English."""
     kept = {key: value for key, value in os.environ.items() if key not in _SERVICE_VARIABLES}

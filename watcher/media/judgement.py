@@ -40,14 +40,10 @@ async def of(
         evidence = f"decode: it ends at {reached or 0:.1f} s of {duration:.1f} s"
         verdict = known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
         return replace(verdict, readable_sec=reached)
-    if finished.returncode == 0 and (
-        not lines
-        or (
-            count <= tolerate_lines
-            and known.may_tolerate(lines, reached)
-            and await recording.is_of_the_end(lines, known.duration_sec, sample)
-        )
-    ):
+    tolerable = finished.returncode == 0 and count <= tolerate_lines and known.may_tolerate(lines, reached)
+    if tolerable and complaints.is_of_a_last_frame(lines):
+        tolerable = await recording.complains_at_its_end_only(known.duration_sec, sample)
+    if tolerable or (finished.returncode == 0 and not lines):
         known.notes += told
         return known.complete()
     reason = Reason.DAMAGED

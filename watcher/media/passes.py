@@ -93,6 +93,7 @@ class Passes:
             window=window,
             key_frames=key_frames,
             strict=strict,
+            end=self.known.ends_at,
             all_lines=all_lines,
             on_progress=self._moved if window is None else None,
             stops=self.stops,

@@ -51,18 +51,14 @@ async def complains_of_edges_only(
     return but_the_end.returncode == 0 and not _plain(but_the_end.stderr_lines) - at_start
 
 
-async def is_of_the_end(
-    lines: tuple[str, ...], duration_sec: float | None, sample: Callable[[decode.Window], Awaitable[Finished]]
+async def complains_at_its_end_only(
+    duration_sec: float | None, sample: Callable[[decode.Window], Awaitable[Finished]]
 ) -> bool:
-    """Tell whether a checksum that failed is the last frame's, which whoever cut the film may have cut, too.
-
-    True of all other lines: where they stand says nothing.
-    """
-    if not complaints.is_of_a_last_frame(lines):
-        return True
-    duration = duration_sec or 0.0
-    but_the_end = await sample(decode.Window(0.0, max(duration / 2, duration - _LAST_FRAME_SEC)))
-    return but_the_end.returncode == 0 and not complaints.is_of_a_last_frame(but_the_end.stderr_lines)
+    """Tell whether all but a film's last half second decodes without a word."""
+    if not duration_sec:
+        return False
+    but_the_end = await sample(decode.Window(0.0, max(duration_sec / 2, duration_sec - _LAST_FRAME_SEC)))
+    return but_the_end.returncode == 0 and not but_the_end.stderr_lines
 
 
 def excuses(lines: tuple[str, ...], window: decode.Window, duration_sec: float) -> bool:
