@@ -125,29 +125,32 @@ def unsummed(tmp_path):
 
 @pytest.fixture
 def changed(put, unsummed):
-    """Change an AC-3 frame of that film: the last one, or one of the middle."""
+    """Change an AC-3 frame of that film: the first one, the last, or one of the middle."""
 
-    def change(*, last):
+    def change(which):
         content = bytearray(unsummed.read_bytes())
-        at = content.rindex(b"\x0b\x77") if last else content.index(b"\x0b\x77", len(content) // 2)
+        listing = clips.probe("-select_streams", "a", "-show_entries", "packet=pos", "-of", "csv=p=0", str(unsummed))
+        frames = sorted(map(int, listing.replace(b",", b"").split()))
+        at = {"first": frames[0], "last": frames[-1], "middle": frames[len(frames) // 2]}[which]
         content[at + 30 : at + 34] = bytes(255 - byte for byte in content[at + 30 : at + 34])
         return put(bytes(content))
 
     return change
 
 
-async def test_one_complaint_about_a_proved_film_is_a_note_or_a_verdict_as_asked(ours, changed):
+@pytest.mark.parametrize("which", ["first", "last"])
+async def test_one_complaint_about_a_proved_film_is_a_note_or_a_verdict_as_asked(ours, changed, which):
     """Tolerance needs the structure's proof; tolerate_lines=0 has none."""
-    path = changed(last=True)
+    path = changed(which)
     lenient, strict = await verdict_of(ours, path, Mode.FULL), await verdict_of(ours, path, Mode.FULL, tolerate_lines=0)
     assert (lenient.status, strict.status) == (COMPLETE, INCOMPLETE), (lenient, strict)
     assert lenient.notes
     assert lenient.score < 1
 
 
-async def test_only_the_last_frame_of_sound_may_have_a_wrong_checksum(ours, changed):
-    """Whoever cuts a film cuts its last frame; in the middle the same words are damage."""
-    verdict = await verdict_of(ours, changed(last=False), Mode.FULL)
+async def test_only_a_first_or_last_frame_of_sound_may_have_a_wrong_checksum(ours, changed):
+    """Whoever cuts a film cuts these; in the middle the same words are damage."""
+    verdict = await verdict_of(ours, changed("middle"), Mode.FULL)
     assert (verdict.status, verdict.reason) == (INCOMPLETE, Reason.DAMAGED)
 
 

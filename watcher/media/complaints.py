@@ -64,7 +64,7 @@ _CUT: Final = re.compile(
     re.IGNORECASE,
 )
 _OF_INTACT: Final = (
-    (re.compile(r"frame CRC mismatch"), 1),  # the last AC-3 frame, cut by whoever cut the film
+    (re.compile(r"frame CRC mismatch"), 1),  # the first or the last AC-3 frame, cut by whoever cut the film
     (re.compile(r"incomplete frame|Header missing"), 2),  # the first and the last frame of a broadcast's sound
     (re.compile(r"non-intra slice in an IDR NAL unit"), 2),  # an encoder's own way
     (
@@ -157,8 +157,8 @@ def speaks_of_the_middle(lines: tuple[str, ...]) -> bool:
     return any(line.startswith(_UNFINISHED) for line in lines)
 
 
-def is_of_a_last_frame(lines: tuple[str, ...]) -> bool:
-    """Tell whether a checksum failed, as that of a last frame may which somebody cut."""
+def is_of_a_cut_frame(lines: tuple[str, ...]) -> bool:
+    """Tell whether a checksum failed, as that of a film's first or last frame may where somebody cut it."""
     return any("frame CRC mismatch" in line for line in lines)
 
 

@@ -41,8 +41,8 @@ async def of(
         verdict = known.incomplete(Reason.TRUNCATED, (reached or 0) / duration, evidence, *told)
         return replace(verdict, readable_sec=reached)
     tolerable = finished.returncode == 0 and count <= tolerate_lines and known.may_tolerate(lines, reached)
-    if tolerable and complaints.is_of_a_last_frame(lines):
-        tolerable = await recording.complains_at_its_end_only(known.duration_sec, sample)
+    if tolerable and complaints.is_of_a_cut_frame(lines):
+        tolerable = await recording.complains_at_an_edge(known.duration_sec, sample)
     if tolerable or (finished.returncode == 0 and not lines):
         known.notes += told
         return known.complete()

@@ -26,6 +26,7 @@ _HEAD_SEC: Final = 5.0
 """Two groups of pictures of the longest kind that is broadcast."""
 _TAIL_SEC: Final = 3.0
 """More than the last picture and the last sounds take."""
+_FIRST_FRAME_SEC: Final = 0.1
 _LAST_FRAME_SEC: Final = 0.5
 """The longest frame of AC-3 is 48 ms, and a window may go on a little longer than it is told."""
 _AT_THE_END: Final = 6
@@ -51,12 +52,15 @@ async def complains_of_edges_only(
     return but_the_end.returncode == 0 and not _plain(but_the_end.stderr_lines) - at_start
 
 
-async def complains_at_its_end_only(
+async def complains_at_an_edge(
     duration_sec: float | None, sample: Callable[[decode.Window], Awaitable[Finished]]
 ) -> bool:
-    """Tell whether all but a film's last half second decodes without a word."""
+    """Tell whether the one complaint about a film is about its first frame of sound or its last half second."""
     if not duration_sec:
         return False
+    first = await sample(decode.Window(0.0, min(_FIRST_FRAME_SEC, duration_sec / 4)))
+    if first.stderr_lines:
+        return first.returncode == 0
     but_the_end = await sample(decode.Window(0.0, max(duration_sec / 2, duration_sec - _LAST_FRAME_SEC)))
     return but_the_end.returncode == 0 and not but_the_end.stderr_lines
 
