@@ -60,6 +60,14 @@ def test_a_read_only_folder(machine, films):
     )
 
 
+def test_a_file_system_that_does_not_tell_holes(machine, films, monkeypatch):
+    """As NFS before 4.2 and SMB: all of a file is data to them, up to its end."""
+    assert not any("reserved" in text for _, text, _ in findings(machine, films, "folders"))
+    monkeypatch.setattr(doctor.os, "lseek", lambda descriptor, *_: doctor.os.fstat(descriptor).st_size)
+    level, text, _ = findings(machine, films, "folders")[2]
+    assert (level, "whose space is only reserved is known by its zeros" in text) == ("ok", True)
+
+
 def test_a_folder_that_is_not_there(machine, films):
     films.rmdir()
     assert findings(machine, films, "folders") == [("problem", f"{films} is not there", "mount its disk, or make it")]

@@ -96,7 +96,7 @@ def _of_folders(config: StateConfig, machine: Machine, unit: dict[str, str]) -> 
 def _of_writing(path: bytes, shown: str, who: str) -> Iterator[Finding]:
     """Do to a hidden file what is done to a film: write, chmod, rename, remove."""
     first, second = (b"%s/.watcher-doctor-%s" % (path, secrets.token_hex(6).encode()) for _ in range(2))
-    doing = "written in"
+    doing, tells_holes = "written in", True
     try:
         os.listdir(path)
         descriptor = os.open(first, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -104,6 +104,7 @@ def _of_writing(path: bytes, shown: str, who: str) -> Iterator[Finding]:
             os.write(descriptor, b"\0")
             doing = "given other permissions in"
             os.fchmod(descriptor, 0o664)
+            tells_holes = _tells_holes(descriptor)
         finally:
             os.close(descriptor)
         doing = "renamed in"
@@ -117,12 +118,26 @@ def _of_writing(path: bytes, shown: str, who: str) -> Iterator[Finding]:
         yield Finding("folders", "problem", f"{shown}: a file cannot be {doing} it by {who}: {error.strerror}", advice)
     else:
         yield Finding("folders", "ok", f"{shown}: files can be made, changed and renamed by {who}")
+        if not tells_holes:
+            text = (
+                "its file system does not tell what was never written: a film whose space is only reserved is known by"
+            )
+            yield Finding("folders", "ok", f"{shown}: {text} its zeros, which takes reading it")
     finally:
         for leftover in (first, second):
             with contextlib.suppress(OSError):
                 os.unlink(leftover)
 
 
+def _tells_holes(descriptor: int) -> bool:
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, _SPARSE_BYTES)
+        return os.lseek(descriptor, 1, os.SEEK_HOLE) < _SPARSE_BYTES
+    return False
+
+
+_SPARSE_BYTES = 1 << 20
+"""Of a file without content; NFS before 4.2 and SMB say that all of it is data, and so do some kinds of FUSE."""
 _FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
 
 
