@@ -53,13 +53,16 @@ def test_what_is_next_comes_in_the_order_of_time_whatever_kind_of_work_it_is(ben
         bench.store.update_entry(bench.entry(name), next_check_at_ms=at, waits_for=f"why {name}")
     busy = bench.entry("busy.mkv")
     bench.engine.begin_attempt(JobSpec("a1", busy.id, "check", busy.path, busy.signature, 60.0))
-    found = reports.upcoming(reader, 10)
+    found = reports.upcoming(reader, 10, 0)
+    assert reports.by_time(reader, 10) == found
     assert [(entry.path, entry.at_ms, entry.waits_for) for entry in found] == [
         (bench.path("early.mkv"), 1000, "why early.mkv"),
         (bench.path("whole.mkv"), 5000, "why whole.mkv"),
         (bench.path("late.mkv"), 9000, "why late.mkv"),
     ]
-    assert len(reports.upcoming(reader, 2)) == 2
+    assert len(reports.upcoming(reader, 2, 0)) == 2
+    found = [(os.path.basename(entry.path), entry.waits_for) for entry in reports.upcoming(reader, 10, 6000)]
+    assert found == [(b"whole.mkv", "its turn"), (b"early.mkv", "its turn"), (b"late.mkv", "why late.mkv")]
     assert [(job.path, job.kind) for job in reports.jobs(reader)] == [(bench.path("busy.mkv"), "check")]
 
 

@@ -59,6 +59,25 @@ async def test_a_batch_of_two_with_many_rows_that_cannot_be_worked_on_starves_no
     assert [result["processed_status"] for result in done] == ["skipped_has_en2"]
 
 
+async def test_however_a_film_is_met_it_is_one_row_and_keeps_its_number(tmp_path):
+    """By scans, by name, by an old tool's list, through another manager, and changed: it is the same film."""
+    (film,) = create_temp_videos(1, tmp_path / "films", "english_stereo")
+    config, met = settings(tmp_path), []
+    async with StateManager(config) as manager:
+        await manager.import_legacy_results({"files": [str(film)]})
+        met.append(manager.get_file_status(film)["file_id"])
+        await asyncio.gather(*(manager.discover_directory(film.parent) for _ in range(3)))
+        met.append((await manager.process_file(film))["file_id"])
+    create_temp_videos(1, tmp_path / "films", "german", seconds=2)[0].replace(film)
+    async with StateManager(config) as manager:
+        met.append((await manager.process_file(film))["file_id"])
+        await manager.discover_directory(tmp_path)
+        met.append(manager.get_file_status(film)["file_id"])
+        assert manager.get_system_status()["total_files"] == 1
+        assert manager.get_file_status(film)["processed_status"] == "ignored"
+    assert len(set(met)) == 1
+
+
 async def test_a_film_from_the_future_is_a_film(tmp_path):
     (film,) = create_temp_videos(1, tmp_path / "films", "english_stereo")
     os.utime(film, (time.time() + 86_400 * 365,) * 2)

@@ -67,7 +67,7 @@ def picture(loaded: Loaded, store: StateStore, sizes: _Sizes) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(views.heading("Service   "), status.service_text(seen), f"   {views.local(seen.now_ms)}")
     ]
-    arriving = reports.upcoming(store, SHOWN)
+    arriving = reports.upcoming(store, SHOWN, seen.now_ms)
     for title, table in (
         ("Waiting", _waiting(arriving, seen, sizes) if arriving else None),
         (status.running_title(seen), _running(seen, store) if seen.jobs and seen.pid else None),

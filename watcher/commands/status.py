@@ -69,7 +69,7 @@ def look(loaded: Loaded, store: StateStore) -> Seen:
         pauses.lasting(store, views.now_ms()),
         reports.counts(store),
         reports.jobs(store),
-        reports.upcoming(store, NEXT_SHOWN),
+        reports.upcoming(store, NEXT_SHOWN, views.now_ms()),
         roots,
         {path: watching.choose_mode(mode, kinds.get(path, "")) for path, mode in wanted.items()},
     )

@@ -100,9 +100,9 @@ def _timings(timings: dict[str, dict[str, float]]) -> Any:
 
 
 def upcoming(loaded: Loaded, *, limit: int, as_json: bool) -> int:
-    """Show the files that are looked at next, in the order of their times. Exit code 0."""
+    """Show the files that are looked at next, in their order. Exit code 0."""
     with common.reading(loaded) as store:
-        entries = reports.upcoming(store, limit)
+        entries = reports.upcoming(store, limit, views.now_ms())
         pause = pauses.lasting(store, views.now_ms())
     now = views.now_ms()
     if as_json:

@@ -216,7 +216,7 @@ def _of_work(store: StateStore, pause: Pause | None, now: int) -> Iterator[Issue
             "restart the service: it takes them up anew",
         )  # fmt: skip
     late = next(
-        (each for each in reports.upcoming(store, 1) if now - max(each.at_ms, over_since or 0) > LATE_SEC * 1000), None
+        (each for each in reports.by_time(store, 1) if now - max(each.at_ms, over_since or 0) > LATE_SEC * 1000), None
     )
     if late is not None:
         hours = (now - late.at_ms) / 3_600_000

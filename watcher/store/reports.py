@@ -173,10 +173,23 @@ def jobs(store: StateStore) -> list[Job]:
     return [Job(row[0], _path(*row[1:4]), *row[4:]) for row in store.sql(_JOBS)]
 
 
-def upcoming(store: StateStore, limit: int) -> list[Upcoming]:
-    """Give the files that are looked at next, those being worked on left out."""
+def upcoming(store: StateStore, limit: int, now_ms: int) -> list[Upcoming]:
+    """Give the files that are looked at next, those being worked on left out: first what is due, in the order in which
+    it is taken, then what waits, by time.
+    """
+    ids = [root.id for root in store.roots()]
+    due = [
+        Upcoming(entry.path, entry.next_check_at_ms or now_ms, _ITS_TURN)
+        for complete in (True, False)
+        for entry in store.due(complete=complete, now_ms=now_ms, limit=limit, root_ids=ids)
+    ]
+    return [*due, *by_time(store, limit, now_ms)][:limit]
+
+
+def by_time(store: StateStore, limit: int, after_ms: int = -1) -> list[Upcoming]:
+    """Give the files whose times are next after a time, the longest due first."""
     asked = ((which, root.id) for which in ("=", "<>") for root in store.roots())
-    rows = [row for which, root_id in asked for row in store.sql(_UPCOMING.format(which), (root_id, limit))]
+    rows = [row for which, root_id in asked for row in store.sql(_UPCOMING.format(which), (root_id, after_ms, limit))]
     return sorted((Upcoming(_path(*row[:3]), *row[3:]) for row in rows), key=lambda entry: entry.at_ms)[:limit]
 
 
@@ -271,6 +284,7 @@ def _path(root: bytes, folder: bytes, name: bytes) -> bytes:
     return b"/".join((root.rstrip(b"/"), folder, name) if folder else (root.rstrip(b"/"), name))
 
 
+_ITS_TURN = "its turn"
 _COUNTS = """SELECT integrity_status, processed_status, missing_since_ms IS NOT NULL, count(*)
     FROM file_entry WHERE {0} GROUP BY 1, 2, 3"""
 _IN_ROOT = "folder_id IN (SELECT f.id FROM folder AS f JOIN root AS r ON r.id = f.root_id WHERE r.path = ?)"
@@ -290,7 +304,7 @@ _DUE = """SELECT count(*) FROM file_entry WHERE root_id IN (SELECT id FROM root)
 # One query for each root and each of the two partial indexes of due rows: neither answers for both.
 _UPCOMING = """SELECT r.path, f.path, e.name, e.next_check_at_ms, e.waits_for FROM file_entry AS e
     CROSS JOIN folder AS f ON f.id = e.folder_id CROSS JOIN root AS r ON r.id = f.root_id
-    WHERE e.root_id = ? AND e.next_check_at_ms IS NOT NULL AND e.integrity_status {0} 'complete'
+    WHERE e.root_id = ? AND e.next_check_at_ms > ? AND e.integrity_status {0} 'complete'
     AND e.id NOT IN (SELECT entry_id FROM attempt) ORDER BY e.next_check_at_ms LIMIT ?"""
 # CROSS JOIN walks the unique indexes in the order asked for: a million files are not sorted first.
 _LISTED = """SELECT r.path, f.path, e.name, e.integrity_status, e.processed_status, e.size_bytes, e.reason, e.waits_for,
