@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 
 import pytest
 import structlog
@@ -39,6 +40,24 @@ def may_not():
     from mortal import mortal
 
     with mortal():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ffmpeg_is_asked_once():
+    """What the FFmpeg on PATH can do is found out once a process, as a service finds it out once a machine."""
+    from watcher.media import tools
+
+    known, ask, usual = {}, tools._try_out, (shutil.which("ffmpeg"), shutil.which("ffprobe"))
+
+    async def ask_once(*pair):
+        if pair != usual:
+            return await ask(*pair)
+        known[pair] = known.get(pair) or await ask(*pair)
+        return known[pair]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tools, "_try_out", ask_once)
         yield
 
 

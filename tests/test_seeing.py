@@ -87,7 +87,12 @@ def test_tail_follows_the_moves_as_they_happen(lived, settings):
 
 
 def test_status_watch_shows_what_arrives_and_how_fast(bench, settings, tmp_path):
-    """A file that grows has a rate; trouble is named with its reason; Ctrl-C ends it and the cursor is there again."""
+    """A file that grows has a rate; what runs its share, pace and rest; trouble its reason; and Ctrl-C ends it cleanly."""
+    bench.clock.now = time.time() - 30
+    bench.write("long.mkv", bytes(900_000))
+    bench.see("long.mkv")
+    job = bench.checks.begin(bench.entry("long.mkv"), "quiet")
+    bench.engine.write_progress({job.attempt_id: 0.25})
     path = bench.write("arriving.mkv")
     bench.see("arriving.mkv")
     bench.write("cut.mkv")
@@ -96,6 +101,7 @@ def test_status_watch_shows_what_arrives_and_how_fast(bench, settings, tmp_path)
     bench.engine.move(bench.entry("cut.mkv"), "check_failed", reason="truncated", next_at=None, waits_for="half")
     terminal = Terminal("status", "--watch", "--config", settings)
     terminal.until("In trouble.*not whole.*half.*Files.*Folders")
+    assert re.search(r"Running\W.*check .*25 %.* [67]\.\d kB/s +\S+ \S+ left .*long\.mkv", terminal.text, re.DOTALL)
     assert f"running (process {os.getpid()})" in terminal.text
 
     def grow():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,13 +12,14 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from watcher.errors import StoreError
+from watcher.media import selftest, tools
 from watcher.store.store import StateStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FAST = {
-    "stable_wait_sec": 2, "settle_sec": 0.5, "debounce_quiet_sec": 0.1, "debounce_at_most_sec": 1, "loop_interval_sec": 1,
+    "stable_wait_sec": 1, "settle_sec": 0.3, "debounce_quiet_sec": 0.1, "debounce_at_most_sec": 1, "loop_interval_sec": 1,
     "backoff_step_sec": 1, "backoff_max_sec": 4, "integrity_quick_mode": True, "log_level": "debug",
 }  # fmt: skip
 
@@ -43,6 +45,8 @@ class Service:
         watch = [{"path": str(root), "mode": "events"} for root in roots]
         self.config.write_text(json.dumps({**FAST, "storage_url": str(self.database), **settings, "watch": watch}))
         self._process: subprocess.Popen[bytes] | None = None
+        self.database.parent.mkdir(exist_ok=True)
+        selftest.remember(self.database.with_name("ffmpeg.json"), asyncio.run(tools.find_tools()))
 
     def start(
         self, *, wait: bool = True, env: dict[str, str] | None = None, program: tuple[str, ...] = ("-m", "watcher")
@@ -101,7 +105,7 @@ class Service:
                 raise AssertionError(f"the service ended: {self.log.read_text(errors='replace')[-3000:]}")
             if time.monotonic() > end:
                 raise AssertionError(f"not within {timeout} s: {what}\n{self.log.read_text(errors='replace')[-6000:]}")
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     def rest(self, seconds: float) -> None:
         """Let the service have its way for a moment."""

@@ -24,7 +24,7 @@ def service(tmp_path_factory):
     """One service for all journeys of this module."""
     folder = tmp_path_factory.mktemp("service")
     (folder / "films").mkdir()
-    with Service(folder, folder / "films") as service:
+    with Service(folder, folder / "films", quarantine_threshold=2) as service:
         yield service
     assert not [name for name in os.listdir(folder / "films") if name.startswith(".")]
 
@@ -123,14 +123,14 @@ def test_a_cut_film_is_given_up_in_the_end_and_whole_again_when_it_is_replaced(s
 
 def test_a_slow_copy_with_pauses_longer_than_the_wait_is_not_judged_while_it_is_open(service, drop, made):
     target = drop / "slow.mkv"
-    copy_in_parts(made["english_51"], target, [3, 3], reopen=False)
+    copy_in_parts(made["english_51"], target, [1.5, 1.5], reopen=False)
     service.reaches(target, "COMPLETE", "CONVERTED")
     assert service.moves(target) == ["check_started", "check_passed", "converted"]
 
 
 def test_a_slow_copy_that_is_closed_and_reopened_may_be_judged_early_but_is_not_touched(service, drop, made):
     target = drop / "reopened.mkv"
-    copy_in_parts(made["english_51"], target, [4, 4], reopen=True)
+    copy_in_parts(made["english_51"], target, [2, 2], reopen=True)
     assert target.read_bytes() == made["english_51"].read_bytes()
     service.reaches(target, "COMPLETE", "CONVERTED")
     assert service.moves(target).count("converted") == 1
@@ -211,7 +211,7 @@ def test_a_folder_moved_in_with_its_films_is_taken(service, drop, made, tmp_path
 
 def test_films_written_into_folders_made_a_moment_before_are_taken(service, drop, made):
     targets = []
-    for number in range(20):
+    for number in range(10):
         folder = drop / f"fresh {number}" / "a" / "b"
         folder.mkdir(parents=True)
         os.link(made["german"], folder / "film.mkv") if _same_disk(made["german"], folder) else shutil.copy(

@@ -17,7 +17,7 @@ from watcher.store.store import StateStore
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     films = {name: film(folder / f"{name}.mkv", **kinds[name]) for name in ("english_51", "english_stereo", "german")}
-    films["long"] = film(folder / "long.mkv", seconds=60)
+    films["long"] = film(folder / "long.mkv", seconds=30)
     return films
 
 
@@ -103,8 +103,9 @@ def test_a_finished_film_is_left_alone_after_a_restart(service, drop, made):
     service.reaches(drop / "film.mkv", "COMPLETE", "CONVERTED")
     service.stop()
     before = os.stat(drop / "film.mkv"), service.moves(drop / "film.mkv")
+    shutil.copy(made["german"], drop / "of the next day.mkv")
     service.start()
-    time.sleep(4)
+    service.reaches(drop / "of the next day.mkv", "COMPLETE", "IGNORED")
     assert (os.stat(drop / "film.mkv").st_mtime_ns, os.stat(drop / "film.mkv").st_ino) == (
         before[0].st_mtime_ns, before[0].st_ino,
     )  # fmt: skip
@@ -162,12 +163,12 @@ def test_a_wish_made_while_the_service_is_down_is_carried_out_when_it_is_up(serv
 
     content = made["english_stereo"].read_bytes()
     (drop / "film.mkv").write_bytes(content[: len(content) // 2])
-    service.start()
-    service.reaches(drop / "film.mkv", "QUARANTINED")
-    service.stop()
-    add_request(service.database, "release", os.fsencode(drop / "film.mkv"), 1)
-    service.start()
-    service.until(lambda: "released" in service.moves(drop / "film.mkv"), "it is released")
+    with Service(service.folder, drop, quarantine_threshold=1) as service:
+        service.reaches(drop / "film.mkv", "QUARANTINED")
+        service.stop()
+        add_request(service.database, "release", os.fsencode(drop / "film.mkv"), 1)
+        service.start()
+        service.until(lambda: "released" in service.moves(drop / "film.mkv"), "it is released")
 
 
 def test_an_unmounted_root_is_suspended_and_nothing_of_it_is_gone(service, drop, made, tmp_path):

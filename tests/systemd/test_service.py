@@ -1,12 +1,15 @@
 """The service under a real systemd and its journal, from the installation on. One booted system serves all tests."""
 
 import os
+import re
 import subprocess
 import time
 
 import pytest
-from box import PROGRAM, Box
-from films import film
+from box import PROGRAM, SOURCE, Box
+from films import film, kinds
+
+README = (SOURCE / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +74,64 @@ def test_a_film_that_somebody_else_still_writes_is_waited_for(running):
     assert "check_failed" not in events(running, "arriving.mkv")
 
 
+EVENING = {
+    "Heat (1995)": {}, "Alien (1979)": kinds["english_stereo"], "Ran (1985)": kinds["german"], "Solaris (1972)": {},
+    "Stalker (1979)": {}, "Brazil (1985)": {}, "Metropolis (1927)": {}, "Tampopo (1985)": {}, "Akira (1988)": {},
+    "Amadeus (1984)": {},
+}  # fmt: skip
+
+
+def test_an_evening_with_ten_films_reads_as_the_readme_tells_it(box):
+    """One has its stereo track already, one no English sound, one arrives slowly, one was cut and one never filled."""
+    box.configure(backoff_step_sec=600)
+    since = box.sh("systemctl stop watcher; rm -rf /var/lib/watcher/* /srv/drop/*; date +%s.%N")
+    box.sh("systemctl reset-failed watcher || :; systemctl start watcher")
+    box.until(lambda: box.entries("EVENT=backed up", f"--since=@{since}"), "it has looked around")
+    made = {name: film(box.drop / f"{name}.tmp", extra=["-f", "matroska"], **kind) for name, kind in EVENING.items()}
+    content = made["Solaris (1972)"].read_bytes()
+    made["Solaris (1972)"].write_bytes(content[: len(content) * 6 // 10])
+    made["Akira (1988)"].write_bytes(bytes(len(content)))
+    box.sh("chgrp media /srv/drop/*; chmod 664 /srv/drop/*")
+    slow = made.pop("Stalker (1979)").with_suffix(".mkv")
+    for number, file in enumerate(made.values(), 1):  # more than a handful at once would be told of as a number
+        file.rename(file.with_suffix(".mkv"))
+        box.until(lambda number=number: len(box.entries("EVENT=found", f"--since=@{since}")) == number, "it is found")
+    with slow.open("wb") as arriving:
+        arriving.write(content[:30_000])
+        arriving.flush()
+        box.sh("chgrp media '/srv/drop/Stalker (1979).mkv'; chmod 664 '/srv/drop/Stalker (1979).mkv'")
+        box.until(lambda: len(box.entries("EVENT=check_failed", f"--since=@{since}")) == 2, "two are not whole")
+        arriving.write(content[30_000:])
+    box.until(lambda: len(box.entries("EVENT=converted", f"--since=@{since}")) == 6, "six have their track")
+    box.run("systemctl", "stop", "watcher")
+    said = box.sh(f"journalctl -u watcher SYSLOG_IDENTIFIER=watcher -o cat --no-pager --since=@{since}")
+    assert told(said.replace("/srv/drop", "/srv/films")) == told(
+        "\n".join(re.findall(r"    \d\d:\d\d:\d\d (.*)", README))
+    )
+
+
+def told(text):
+    """Give what is said of each film, and under "" of the service, in order; whatever the numbers are."""
+    said = {}
+    for line in text.splitlines():
+        words, name, more = re.fullmatch(r"(.*?)(?:: /srv/films/(.*)\.mkv(.*))?", line).groups()
+        why = re.sub(r"[\d.,]+", "N", more or "")
+        said.setdefault(name or "", []).append((re.sub(r"ffmpeg [^)]*", "ffmpeg N", words), why))
+    return said
+
+
 def test_trouble_is_explained_by_the_catalog(running):
     """`journalctl -x` says what it means and what to do; the name is kept byte for byte."""
     cut = film(running.drop / "source.tmp", seconds=3, extra=["-f", "matroska"])
     with open(cut, "r+b") as file:
         file.truncate(40_000)
     os.rename(cut, bytes(running.drop) + b"/caf\xe9.mkv")
-    found = running.entries
-    running.until(lambda: found("EVENT=check_failed"), "it is found to be cut")
-    (line, *_) = found("EVENT=check_failed")
+
+    def found():  # what is no UTF-8 is given as a list of numbers
+        return [line for line in running.entries("EVENT=check_failed") if isinstance(line["FILE_PATH"], list)]
+
+    running.until(found, "it is found to be cut")
+    (line, *_) = found()
     assert bytes(line["FILE_PATH"]) == b"/srv/drop/caf\xe9.mkv"
     assert r"not whole: /srv/drop/caf\xe9.mkv (cut" in line["MESSAGE"]
     told = running.run("journalctl", "-u", "watcher", "-x", "EVENT=check_failed", "--no-pager").stdout
