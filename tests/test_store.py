@@ -38,6 +38,26 @@ def test_a_name_of_any_bytes_comes_back_as_it_was(store):
     assert store.entry_at(b"/films/a\xff/b/" + ODD_NAME).id == entry.id
 
 
+@pytest.mark.usefixtures("may_not")
+def test_whoever_may_not_read_or_write_it_is_told_what_to_do(tmp_path):
+    """As on the machine of a service whose user and group they are not."""
+    state = tmp_path / "state"
+    with StateStore(state / "watcher.db"):
+        os.chmod(state / "watcher.db", 0o444)
+        with pytest.raises(StoreError, match=r"you may not write the database .*watcher.db.*sudo"):
+            add_request(state / "watcher.db", "retry", b"/films/a.mkv", 1)
+    os.chmod(state, 0)
+    try:
+        for ask in (
+            lambda: StateStore(state / "watcher.db", read_only=True),
+            lambda: add_request(state / "watcher.db", "retry", b"", 1),
+        ):
+            with pytest.raises(StoreError, match=f"you may not look into {state}: say it again with sudo"):
+                ask()
+    finally:
+        os.chmod(state, 0o755)
+
+
 def test_a_new_entry_is_unknown_and_new_with_its_first_look_ahead(store):
     (entry,) = put(store, b"a.mkv")
     assert (entry.integrity_status, entry.processed_status) == (IntegrityStatus.UNKNOWN, ProcessedStatus.NEW)
@@ -165,7 +185,7 @@ def test_a_reader_reads_beside_the_writer_and_cannot_write(store):
     (entry,) = put(store, b"a.mkv")
     with StateStore(store.path, read_only=True) as reader:
         assert reader.entry(entry.id).name == b"a.mkv"
-        with pytest.raises(Exception, match="readonly"):
+        with pytest.raises(StoreError, match="may not write"):
             reader.update_entry(entry, reason="x")
 
 

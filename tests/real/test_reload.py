@@ -39,7 +39,7 @@ def test_settings_change_while_it_runs_and_wrong_ones_change_nothing(service, tm
     service.reaches(tmp_path / "films" / "b.mkv", "COMPLETE", "CONVERTED")
     assert service.statuses(aside / "a.mkv") is None
 
-    code, said = reload(service, exclude=[], stable_wait_sec=1, answer_within_sec=19)
+    code, said = reload(service, exclude=[], stable_wait_sec=2, answer_within_sec=19)
     assert code == 0
     assert said.splitlines() == [
         "reloaded: stable_wait_sec, exclude",
@@ -52,7 +52,7 @@ def test_settings_change_while_it_runs_and_wrong_ones_change_nothing(service, tm
     assert f"{service.config}: stable_wait_sec = -5" in said
     os.kill(service.pid, signal.SIGHUP)
     service.until(lambda: any(line["event"] == "settings refused" for line in service.lines()), "it says so itself")
-    code, said = reload(service, stable_wait_sec=1)
+    code, said = reload(service, stable_wait_sec=2)
     assert (code, said.splitlines()[0]) == (0, "nothing has changed that can be reloaded")
     assert service.stop() == 0
     code, said = reload(service)

@@ -240,7 +240,13 @@ def _of_database(config: StateConfig) -> Iterator[Finding]:
     if upkeep.is_no_place_for_sqlite(kind):
         level: Level = "warning" if config.allow_network_database else "problem"
         yield Finding("database", level, f"{path} lies on a network file system ({kind})", "storage_url: a local disk")
-    if not path.exists():
+    try:
+        there = path.exists()
+    except PermissionError:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        yield Finding("database", "warning", f"{path.parent} may not be looked into by {me}", "sudo watcher doctor")
+        return
+    if not there:
         yield Finding("database", "ok", f"{path} will be made by the first start")
         return
     issues = [issue for issue in health.check(config)["issues"] if issue["code"].startswith(("database", "backup"))]

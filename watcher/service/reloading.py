@@ -130,7 +130,7 @@ class Reloading:
         if _NAMES.intersection(changed):
             await self._in_store(self._engine.store.reconsider, EXCLUDED, self._engine.now_ms())
             await self._roots.watch_anew()
-        log.info("settings reloaded", changed=changed, **({"at_the_next_start": kept} if kept else {}))
+        log.info("settings reloaded", changed=changed or "nothing", **({"at_the_next_start": kept} if kept else {}))
         return Reloaded(request, changed=tuple(changed), at_start=tuple(kept))
 
     def _wishes(self) -> list[int]:

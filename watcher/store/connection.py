@@ -32,6 +32,8 @@ LOCK_TRY_SEC = 0.05
 _PRAGMAS = ("journal_mode = wal", "foreign_keys = 1", "synchronous = full", "cache_size = -16000")
 """FULL: a decision that was logged outlives a power cut too, for one more fsync a transaction."""
 
+_WHO_MAY = "say it again with sudo, or as the user of the service"
+
 
 class WriterLock:
     """The right to write to one database, held by one process."""
@@ -101,8 +103,12 @@ def open_for_writing(path: Path, backups: Path) -> tuple[SqliteDatabase, WriterL
 
 
 def open_for_reading(path: Path) -> SqliteDatabase:
-    """Open an existing database read-only. Raises StoreError when there is none."""
-    if not path.exists():
+    """Open an existing database read-only. Raises StoreError when there is none, or none that we may read."""
+    try:
+        there = path.exists()
+    except PermissionError:
+        raise StoreError(f"you may not look into {path.parent}: {_WHO_MAY}") from None
+    if not there:
         raise StoreError(f"there is no database at {path} yet: it is made by the first `watcher run` or `watcher scan`")
     # Without a write-ahead log nobody is writing; then the file can be read even where no -shm file may be made.
     still = not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
@@ -118,6 +124,8 @@ def in_words(path: Path, error: Exception) -> StoreError:
         return DamagedDatabase(
             f"the database {path} is damaged ({error}); the next `watcher run` sets it aside and restores the newest backup"
         )
+    if "readonly" in str(error):
+        return StoreError(f"you may not write the database {path}, or its disk is read-only: {_WHO_MAY}")
     return StoreError(f"the database {path} cannot be used: {error}")
 
 

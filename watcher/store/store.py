@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from peewee import DatabaseError
+
 from watcher.errors import LostRace
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.store import connection, reports
@@ -226,11 +228,16 @@ def signature_columns(signature: Signature) -> dict[str, int]:
 
 
 def add_request(database: Path, kind: str, path: bytes, at_ms: int, details: dict[str, Any] | None = None) -> int:
-    """Append a wish for the running service, or for the next one; gives its number. Raises StoreError when there is no database."""
+    """Append a wish for the running service, or for the next one; gives its number.
+
+    Raises StoreError when there is no database, or none that we may write.
+    """
     connection.open_for_reading(database).close()
     writer = connection.open_beside(database)
     try:
         with writer.atomic("IMMEDIATE"):
             return int(Request.insert(kind=kind, path=path, at_ms=at_ms, details=details).execute(writer))
+    except DatabaseError as error:
+        raise connection.in_words(database, error) from None
     finally:
         writer.close()
