@@ -1,13 +1,17 @@
 """media/pieces, media/joined and media/track: a track made in pieces is one track, whatever came between them."""
 
+import dataclasses
+import json
 import os
 import types
 
 import films
+import plans
 import pytest
 from films import Audio
 
-from watcher.media import pieces, probe, stereo
+from watcher.errors import ConversionFailed
+from watcher.media import loudness, pieces, probe, scratch, stereo, track
 from watcher.media.pieces import WARM_UP, Cuts, Piece
 from watcher.rules.audio import Decision
 
@@ -61,10 +65,10 @@ def test_a_piece_begins_early_and_hears_more_than_it_gives():
 
 
 class Kept:
-    """Checkpoints in memory, which can end the work by an error at one of them."""
+    """Checkpoints in memory, and a failure right behind one of them."""
 
-    def __init__(self, fail_at=0):
-        self.data, self.steps, self.fail_at = {}, [], fail_at
+    def __init__(self, data=None, fail_at=0):
+        self.data, self.saved, self.fail_at = data or {}, [], fail_at
 
     def kept(self):
         return self.data
@@ -72,10 +76,10 @@ class Kept:
     def save(self, step, percent, data):
         assert step in {"encode", "mux", "verify"}
         assert 0 <= percent <= 100
-        self.steps.append(step)
         self.data = {**self.data, **data}
-        if len(self.steps) == self.fail_at:
-            raise RuntimeError("killed")
+        self.saved.append({key: value for key, value in data.items() if key in {"gain_db", "track", "measured"}})
+        if len(self.saved) == self.fail_at:
+            raise RuntimeError("power cut")
 
 
 @pytest.fixture
@@ -86,8 +90,8 @@ def short_pieces(monkeypatch):
 
 @pytest.fixture
 def work(ours, tmp_path, short_pieces):
-    """A film of seven seconds, and one way to make its track."""
-    film = os.fsencode(films.film(tmp_path / "film.mp4", seconds=7, audio=(Audio("eng", 6),)))
+    """A film of four seconds, and one way to make its track."""
+    film = os.fsencode(films.film(tmp_path / "film.mp4", seconds=4, audio=(Audio("eng", 6),)))
     temp = os.fsencode(tmp_path / ".watcher-0123456789ab.tmp")
 
     async def make(checkpoints=None, **settings):
@@ -96,34 +100,80 @@ def work(ours, tmp_path, short_pieces):
             ours, film, temp, before, MAKE, stereo.StereoSettings(**settings), checkpoints=checkpoints
         )
 
-    def names():
-        return sorted(os.fsdecode(name).rpartition(".")[2] for name in os.listdir(tmp_path))
+    def result():
+        with open(temp, "rb") as file:
+            return file.read()
 
-    return types.SimpleNamespace(make=make, film=film, temp=temp, names=names)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
+    return types.SimpleNamespace(make=make, result=result, film=film, temp=temp, folder=tmp_path)
 
 
-async def test_a_conversion_that_is_ended_at_each_checkpoint_gives_the_very_same_file(work):
-    """Once at every one of them in a row: no finished step is made again, and the result is byte for byte that of one go."""
-    whole = (await work.make()).to_dict()
-    result = read(work.temp)
-    os.unlink(work.temp)
+@pytest.mark.parametrize(("codec", "pieces"), [("aac", 3), ("ac3", 0)])
+async def test_a_conversion_that_fails_behind_each_checkpoint_gives_the_very_same_film(work, codec, pieces):
+    """Behind every one of them in a row: nothing finished is made again, and the result is byte for byte that of one go."""
     once, broken = Kept(), Kept()
-    await work.make(once)
-    assert read(work.temp) == result
+    whole = await work.make(once, codec=codec)
+    result = work.result()
     os.unlink(work.temp)
-    assert once.steps.count("encode") > 6
-    for number in range(1, len(once.steps) + 1):
+    assert sum("track" in data for data in once.saved) == pieces + 1  # and once more when it is whole
+    for number in range(1, len(once.saved) + 1):
         broken.fail_at = number
         with pytest.raises(RuntimeError):
-            await work.make(broken)
-    assert broken.steps == once.steps
-    again = (await work.make(broken)).to_dict()
-    assert read(work.temp) == result
-    assert broken.steps == once.steps
-    assert work.names() == ["mp4", "tmp"]
-    assert {**again, "cpu_sec": 0} == {**whole, "cpu_sec": 0}
+            await work.make(broken, codec=codec)
+    again = await work.make(broken, codec=codec)
+    assert broken.saved == once.saved
+    assert work.result() == result
+    assert dataclasses.replace(again, cpu_sec=0) == dataclasses.replace(whole, cpu_sec=0)
+    assert sorted(os.listdir(work.folder)) == [".watcher-0123456789ab.tmp", "film.mp4"]
+
+
+async def test_what_was_kept_counts_only_where_the_files_are_as_they_were(work):
+    """A track that somebody changed, or that a power cut left short, begins anew; so does a result that is gone."""
+    kept = Kept(fail_at=3)
+    with pytest.raises(RuntimeError):
+        await work.make(kept)
+    track = work.temp[:-3] + b"track"
+    with open(track, "r+b") as file:
+        file.write(b"x")
+    kept.saved.clear()
+    kept.fail_at = 0
+    await work.make(kept)
+    assert kept.saved[0]["track"]["pieces"] == 1
+    result = work.result()
+    os.unlink(work.temp)
+    await work.make(kept)
+    assert work.result() == result
+
+
+async def test_a_film_whose_track_cannot_be_made_leaves_nothing_to_go_on_with(work, monkeypatch):
+    """The fault is the film's: another run would come to the same end."""
+    monkeypatch.setattr(track, "TRIES", 1)
+    monkeypatch.setattr(loudness, "TRUE_PEAK_LIMIT_DB", -90)
+    with pytest.raises(ConversionFailed, match="peaks"):
+        await work.make(Kept())
+    assert os.listdir(work.folder) == ["film.mp4"]
+
+
+async def test_trouble_of_the_machine_leaves_what_can_be_gone_on_with_until_it_is_cleared(work, monkeypatch):
+    """Without checkpoints nobody could go on, and nothing is left."""
+    monkeypatch.setattr(stereo, "time_limit_sec", lambda *_: 0.01)
+    kept = {"gain_db": 0.0}
+    for checkpoints, left in ((None, ["film.mp4"]), (Kept(kept), [".watcher-0123456789ab.track", "film.mp4"])):
+        with pytest.raises(ConversionFailed) as failed:
+            await work.make(checkpoints)
+        assert failed.value.reason == "timeout"
+        assert sorted(os.listdir(work.folder)) == left
+    scratch.clear(work.temp)
+    assert os.listdir(work.folder) == ["film.mp4"]
+
+
+def test_the_identity_of_a_conversion_is_all_that_its_result_depends_on(ours):
+    """Another FFmpeg, another bit rate or another source: what was kept is of no use. It is plain JSON."""
+    film, settings = plans.film(), stereo.StereoSettings()
+    same = stereo.identity(film, plans.plan_of(film), settings, ours)
+    assert json.loads(json.dumps(same)) == same
+    others = [
+        stereo.identity(film, plans.plan_of(film), settings, dataclasses.replace(ours, version="9")),
+        stereo.identity(film, plans.plan_of(film), stereo.StereoSettings(bitrate_kbps=256), ours),
+        stereo.identity(film, plans.plan_of(film, position="first"), settings, ours),
+    ]
+    assert all(other != same for other in others)

@@ -65,15 +65,15 @@ def identity(probe: Probe, plan: Plan, settings: StereoSettings, tools: Tools) -
 
     What was kept of a conversion may be gone on with by one of the same film and the same identity, and by no other.
     """
-    chosen = {
-        key: value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+    planned = {
+        key: os.fsdecode(value) if isinstance(value, bytes) else list(value) if isinstance(value, tuple) else value
         for key, value in asdict(plan).items()
     }
     return {
         "form": FORM,
         "ffmpeg": tools.version,
         "duration_sec": probe.duration_sec,
-        "plan": chosen,
+        "plan": planned,
         "settings": asdict(settings),
     }
 
