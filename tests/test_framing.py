@@ -33,6 +33,18 @@ def test_an_intact_film_has_no_faults_however_it_is_cut_into_chunks(kind, contai
     assert looking.faults.count == 0
 
 
+@pytest.mark.parametrize(("kind", "container"), [("adts", "aac"), ("ac3", "ac3")])
+@pytest.mark.parametrize("chunk_bytes", [7, 1000, 1 << 20])
+def test_sound_whose_frames_do_not_lead_to_each_other_is_found(kind, container, chunk_bytes):
+    """A demuxer looks for the next frame, and says nothing."""
+    content = clips.content(kind)
+    assert faults_of(content, container, chunk_bytes).count == 0
+    half = len(content) // 2
+    faults = faults_of(content[:half] + random.Random(4).randbytes(900) + content[half + 900 :], container, chunk_bytes)
+    assert faults.count == 1
+    assert half <= faults.at < half + 9000
+
+
 def head_bytes(kind):
     return structure.walk(bytes(clips.path(kind))).payload[0][0]
 
@@ -87,10 +99,10 @@ def test_a_transport_stream_that_loses_its_step_is_found_once():
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["matroska", "mpegts"]), st.data())
+@given(st.sampled_from(["matroska", "mpegts", "aac"]), st.data())
 def test_no_bytes_make_it_raise_or_hang(container, data):
     """Random bytes, real films with bytes changed, chunks of any size, gaps between them."""
-    real = clips.content("mkv" if container == "matroska" else "ts")[:20_000]
+    real = clips.content({"matroska": "mkv", "mpegts": "ts", "aac": "adts"}[container])[:20_000]
     content = bytearray(data.draw(st.binary(max_size=1000) | st.just(real)))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), max_size=9)):
         if at < len(content):

@@ -33,7 +33,7 @@ class _Count(NamedTuple):
 def detect(reader: Reader, start: int) -> str:
     """Give "mp3", "aac" or "ac3" when a chain of such frames begins at `start`; else ""."""
     head = reader.at(start, _HEAD_BYTES)
-    for name, size_of in _SIZES.items():
+    for name, size_of in SIZES.items():
         end, frames = _chain(head, 0, size_of)
         if frames >= _ROW or (frames and start + end == reader.size):
             return name
@@ -46,7 +46,7 @@ def walk(reader: Reader, name: str, start: int = 0) -> Structure:
     tail_at = max(start, end - _TAIL_BYTES)
     tail = reader.at(tail_at, end - tail_at)
     count = _count(reader.at(start, 512)) if name == "mp3" else None
-    reach = tail_at + _last_end(tail, _SIZES[name])
+    reach = tail_at + _last_end(tail, SIZES[name])
     found = _counted(reader, start, end, reach, count) if count else _uncounted(reader, name, end, reach)
     if found.status != "whole":
         found = unfilled_tail(tail, tail_at) or found
@@ -88,7 +88,7 @@ def _last_end(tail: bytes, size_of: Callable[[bytes], int]) -> int:
 def _chain(data: bytes, at: int, size_of: Callable[[bytes], int]) -> tuple[int, int]:
     """Follow frames; give where the last one ends and how many there were."""
     frames = 0
-    while at < len(data) and (size := size_of(data[at : at + 8])):
+    while at < len(data) and (size := size_of(data[at : at + FRAME_HEAD_BYTES])):
         at, frames = at + size, frames + 1
     return at, frames
 
@@ -158,7 +158,9 @@ def _ac3_size(head: bytes) -> int:
     return bits * (4 if rate == 0 else 6)
 
 
-_SIZES: Final[dict[str, Callable[[bytes], int]]] = {"mp3": _mp3_size, "aac": _aac_size, "ac3": _ac3_size}
+SIZES: Final[dict[str, Callable[[bytes], int]]] = {"mp3": _mp3_size, "aac": _aac_size, "ac3": _ac3_size}
+"""By the name of the chain; each takes the first `FRAME_HEAD_BYTES` of a frame."""
+FRAME_HEAD_BYTES: Final = 8
 
 
 def _count(head: bytes) -> _Count | None:

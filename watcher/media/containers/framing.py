@@ -1,8 +1,8 @@
 """What a container writes between its data, looked at from beginning to end: packets, blocks and their checksums.
 
 The structure says where a film ends, and decoders say what they cannot read; but Opus, Vorbis, PCM and others decode
-anything to some sound. A Matroska cluster must be tiled by its blocks and may carry a CRC-32 (RFC 8794, section 11.3.1; FFmpeg
-and what is built on it write one into each); a transport stream's packets must each begin with 0x47 (ISO 13818-1).
+anything to some sound, and demuxers pass over frames that they do not know. A Matroska cluster must be tiled by its blocks and may carry a CRC-32 (RFC 8794, section 11.3.1; FFmpeg
+and what is built on it write one into each); a transport stream's packets must each begin with 0x47 (ISO 13818-1); a frame of ADTS or AC-3 ends where the next one begins.
 
 Fed with what the scan for zeros reads anyway; never raises on any bytes.
 """
@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from watcher.media.containers import ebml, mpegts
+from watcher.media.containers import audio, ebml, mpegts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CLUSTER_MAGIC: Final = ebml.CLUSTER.to_bytes(4, "big")
 _HEADER_BYTES: Final = 12
@@ -54,6 +57,8 @@ def of(container: str) -> Framing | None:
     """Give what looks at this container's framing; None where it has none that we read."""
     if container in {"matroska", "webm"}:
         return Clusters()
+    if container in {"aac", "ac3"}:  # not MP3: what stands between its frames is often somebody's tag
+        return Frames(audio.SIZES[container])
     return Packets() if container == "mpegts" else None
 
 
@@ -82,6 +87,33 @@ class Packets:
             if good < len(syncs):
                 self.faults.note(self._next, "no packet")
                 self._size = 0
+
+
+class Frames:
+    """Sound by itself, from its first frame on: each one leads to the next. Only the first fault is told."""
+
+    def __init__(self, size_of: Callable[[bytes], int]) -> None:
+        self.faults = Faults()
+        self._size_of = size_of
+        self._next: int | None = None
+        self._lost = False
+        self._carry = b""
+        self._carried_to = -1
+
+    def look(self, offset: int, chunk: bytes) -> None:
+        """Go from frame to frame as far as the chunk reaches."""
+        if (
+            self._next is None or offset != self._carried_to
+        ):  # a gap ends somewhere within a frame: nothing to go on from
+            self._carry, self._lost, self._next = b"", self._next is not None, offset
+        data, base, self._carried_to = self._carry + chunk, offset - len(self._carry), offset + len(chunk)
+        while not (self._lost or self.faults.count) and (at := self._next - base) + audio.FRAME_HEAD_BYTES <= len(data):
+            size = self._size_of(data[at : at + audio.FRAME_HEAD_BYTES])
+            if size:
+                self._next += size
+            else:
+                self.faults.note(self._next, "no frame of sound")
+        self._carry = data[-audio.FRAME_HEAD_BYTES :]
 
 
 class Clusters:
