@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from watcher.store import pauses
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,9 +41,14 @@ class Jumps:
 
 
 def follow(engine: Engine, jump_sec: float) -> None:
-    """Let what waits wait as long as it was promised, after the clock has jumped. In the store's thread."""
+    """Let what waits wait as long as it was promised, after the clock has jumped. In the store's thread.
+
+    A pause until a time lasts no longer than was asked for; but set forward, as after a sleep, the clock may end it.
+    """
+    by_ms = int(jump_sec * 1000)
     with engine.turn():
-        moved = engine.store.shift_times(int(jump_sec * 1000))
+        moved = engine.store.shift_times(by_ms)
+        pauses.shift(engine.store, min(by_ms, 0))
     log.warning("clock jumped", by_sec=round(jump_sec, 1), waiting_files=moved)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from watcher.rules import pauses
@@ -28,6 +29,15 @@ def lasting(store: StateStore, now_ms: int) -> Pause | None:
     """Give the pause that lasts now; None when there is none."""
     pause = read(store)
     return pause if pause is not None and pause.lasts(now_ms) else None
+
+
+def shift(store: StateStore, by_ms: int) -> None:
+    """Move the times of a pause that nobody has ended."""
+    text = store.memo(_MEMO)
+    pause = Pause(**json.loads(text)) if text else None
+    if pause is not None and pause.ended_ms is None:
+        until = None if pause.until_ms is None else pause.until_ms + by_ms
+        store.put_memo(_MEMO, json.dumps(replace(pause, since_ms=pause.since_ms + by_ms, until_ms=until).to_dict()))
 
 
 def take(store: StateStore) -> Pause | None:
