@@ -82,6 +82,12 @@ def test_from_a_clone_to_a_converted_film_with_the_readmes_own_lines(box):
     ]  # fmt: skip
     assert "No entries" in box.sh(wrong)
     assert '"0 running; 1 folder watched"' in box.sh(status, check=False)
+    box.sh("useradd -M -G media anna")
+    assert "running (process" in box.sh("cd /; su anna -c 'watcher status'")
+    refused = box.run("su", "anna", "-c", "cd /; watcher retry /srv/films/Heat.mkv", check=False)
+    assert (refused.returncode, refused.stderr.partition(",")[0]) == (
+        1, "watcher: you may not write the database /var/lib/watcher/watcher.db",
+    )  # fmt: skip
     (remove,) = re.findall(r"To take it away: `(.*?)`", SECTION)
     box.sh(remove)
     assert box.sh("ls /etc/watcher /var/lib/watcher", check=False).split()[:2] == ["/etc/watcher:", "config.toml"]
