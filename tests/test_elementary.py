@@ -7,7 +7,8 @@ import clips
 import pytest
 from test_structure import walk
 
-from watcher.media import structure
+from watcher.media import integrity, structure
+from watcher.rules.statuses import Mode
 
 COUNTED = ("flac", "mp3", "wav")
 
@@ -94,3 +95,20 @@ def test_an_hour_of_sound_costs_what_a_minute_costs(kind, tmp_path):
         file.seek(2 << 30)
         file.write(content[20_000:])
     assert structure.walk(os.fsencode(long)).bytes_read < 3 << 20
+
+
+async def test_flac_without_one_of_its_frames_is_not_what_its_header_says(ours, tmp_path):
+    """Every frame that is left holds, and the last one is the last: only the MD5 of all samples tells."""
+    film = tmp_path / "sound.flac"
+    content = clips.content("flac")
+    listing = clips.probe("-show_entries", "packet=pos", "-of", "csv=p=0", str(clips.path("flac")))
+    frames = sorted(map(int, listing.replace(b",", b"").split()))
+    lacking = content[: frames[5]] + content[frames[6] :]
+    md5 = content.index(b"fLaC") + 8 + 18
+    unknown = lacking[:md5] + bytes(16) + lacking[md5 + 16 :]
+    verdicts = []
+    for kept in (content, unknown, lacking):
+        film.write_bytes(kept)
+        verdicts.append((await integrity.check(ours, os.fsencode(film), Mode.FULL)).verdict)
+    assert [verdict.status.name for verdict in verdicts] == ["COMPLETE", "COMPLETE", "INCOMPLETE"]
+    assert "MD5" in verdicts[2].evidence[0]

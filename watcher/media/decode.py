@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from watcher.errors import ToolMissing
 from watcher.media import decoders, ffmpeg
 from watcher.media.complaints import Listener
+from watcher.media.containers.base import Structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,9 @@ SEEK_BYTES_PER_SEC: Final = 5e6
 """A seek in a film without an index reads up to its place, and reports nothing meanwhile."""
 _WINDOW_SEC: Final = 1.0
 _LAST_WINDOW_SEC: Final = 2.0
+_NO_STRUCTURE: Final = Structure("unknown")
+_HASHED_BITS: Final = (16, 24)
+"""FFmpeg widens samples of other sizes, and so their MD5 is another."""
 _WINDOWS: Final = 5
 """With them a check of 40 minutes of 720p cost 0.9 % of decoding them; a third of that is starting FFmpeg."""
 
@@ -38,6 +42,8 @@ class Chosen:
     audio: tuple[Stream, ...]
     unverified: tuple[Stream, ...]
     """Picture or sound without a decoder here, or too large for one: read, but not decoded."""
+    hashed_bits: int = 0
+    """A whole decoding prints the MD5 of samples of so many bits, instead of throwing them away; 0: it prints none."""
 
     @property
     def codecs(self) -> frozenset[str]:
@@ -45,18 +51,20 @@ class Chosen:
         return frozenset(stream.codec for stream in (*self.video, *self.audio))
 
 
-def choose(probe: Probe, tools: Tools) -> Chosen:
+def choose(probe: Probe, tools: Tools, found: Structure = _NO_STRUCTURE) -> Chosen:
     """Sort a film's streams by what can be done with them. Covers are no picture of the film."""
     wanted = [
         decoders.named(stream, tools)
         for stream in probe.streams
         if stream.kind in {"video", "audio"} and "attached_pic" not in stream.dispositions
     ]
+    hashed = found.sound_md5 and [stream.codec for stream in wanted] == ["flac"] and found.sample_bits in _HASHED_BITS
     known = [s for s in wanted if s.codec in tools.codecs and _pixels(s) <= ffmpeg.MAX_PIXELS]
     return Chosen(
         video=tuple(stream for stream in known if stream.kind == "video"),
         audio=tuple(stream for stream in known if stream.kind == "audio"),
         unverified=tuple(stream for stream in wanted if stream not in known),
+        hashed_bits=found.sample_bits if hashed else 0,
     )
 
 
@@ -121,7 +129,7 @@ def command(
         *(ffmpeg.SAFE_DECODE if decoded else ffmpeg.SAFE),
         *("-threads", str(threads), *names, *crc, *skip, *part),
         *(("-i", ffmpeg.source(path)) if end is None else ffmpeg.beginning(path, end)),
-        *_output(decoded, (*timing, *decoders.listening(streams))),
+        *_output(decoded, (*timing, *decoders.listening(streams)), chosen.hashed_bits if strict else 0),
         *_output(copied, ("-c", "copy")),
     ]
 
@@ -133,9 +141,11 @@ def _part(window: Window) -> tuple[str, ...]:
     return (*seek, "-ss", f"{window.start_sec:.3f}", *length)
 
 
-def _output(streams: list[str], options: tuple[str, ...]) -> tuple[str, ...]:
+def _output(streams: list[str], options: tuple[str, ...], hashed_bits: int = 0) -> tuple[str, ...]:
     if not streams:
         return ()
+    if hashed_bits:
+        return ("-map", streams[0], *options, "-c:a", f"pcm_s{hashed_bits}le", "-f", "md5", "-")
     return (*(word for stream in streams for word in ("-map", f"{stream}?")), "-sn", "-dn", *options, "-f", "null", "-")
 
 

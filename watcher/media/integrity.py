@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 
 _UNREADABLE_RUN_BYTES: Final = 64 << 10
 """A run of zeros that explains why ffprobe cannot read a file."""
-_UNKNOWN_SCORE: Final = 0.5
-"""Something is wrong, and a checksum does not tell how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +190,7 @@ class _Check:
             return self.known.incomplete(Reason.DAMAGED, 0, "probe: its description is larger than any film's")
         except ProbeFailed as error:
             return await self._unreadable(Reason.DAMAGED, f"probe: {error}")
-        self.known.chosen = decode.choose(self.known.probe, self._tools)
+        self.known.chosen = decode.choose(self.known.probe, self._tools, self.known.structure)
         if not (self.known.chosen.codecs or self.known.chosen.unverified):
             return await self._unreadable(Reason.NO_STREAMS, "probe: no picture and no sound")
         self.known.notes += [
@@ -272,7 +270,7 @@ class _Check:
         if not scanned and (verdict := await self._payload()):
             return verdict
         if self.known.disagreement:
-            return self.known.incomplete(Reason.DAMAGED, _UNKNOWN_SCORE, self.known.disagreement)
+            return self.known.incomplete(Reason.DAMAGED, judgement.UNKNOWN_SCORE, self.known.disagreement)
         finished = await self._passes.whole()
         sample = functools.partial(self._passes.sample, all_lines=True)
         may_be_edges = finished.stderr_lines and self._is_recording

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from watcher.rules.verdict import Verdict
 
 _LINES_TOLD: Final = 8
+UNKNOWN_SCORE: Final = 0.5
+"""Something is wrong, and a checksum does not tell how much."""
+_MD5: Final = re.compile(rb"^MD5=([0-9a-f]{32})$", re.MULTILINE)
 
 
 async def of(
@@ -43,6 +47,8 @@ async def of(
     tolerable = finished.returncode == 0 and count <= tolerate_lines and known.may_tolerate(lines, reached)
     if tolerable and complaints.is_of_a_cut_frame(lines):
         tolerable = await recording.complains_at_an_edge(known.duration_sec, sample)
+    if finished.returncode == 0 and not lines and (other := _other_sound(known, finished)):
+        return known.incomplete(Reason.DAMAGED, UNKNOWN_SCORE, other)
     if tolerable or (finished.returncode == 0 and not lines):
         known.notes += told
         return known.complete()
@@ -53,3 +59,11 @@ async def of(
         reason = Reason.TRUNCATED
     verdict = known.incomplete(reason, 1 - count / 100, *(told or [f"decode: {probe.complaint(finished)}"]))
     return replace(verdict, first_damage_sec=finished.first_line_sec, readable_sec=reached)
+
+
+def _other_sound(known: Evidence, finished: Finished) -> str:
+    """Say that FLAC's sound is not what its header says; "" when it is, or nobody knows."""
+    found, told = _MD5.search(finished.stdout), known.structure.sound_md5
+    if found is None or found[1].decode() == told:
+        return ""
+    return f"reference: its header says that its sound has the MD5 {told}, and it has {found[1].decode()}"

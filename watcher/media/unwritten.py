@@ -79,6 +79,11 @@ def _zeros(known: Evidence, at: int | None, *evidence: str) -> Verdict:
 
 
 def _damaged_framing(known: Evidence, faults: framing.Faults) -> Verdict:
+    """Condemn a film for its framing, a checksum that does not hold included, though every decoder may be content.
+
+    Who keeps films wants to hear of a disk or a copy that changes bytes while it is one bit; whoever edited a cluster by
+    hand knows why.
+    """
     if known.suspect:
         return _zeros(known, _first_run(known), known.zeros.told(), faults.told())
     return replace(known.incomplete(Reason.DAMAGED, 1 - faults.count / 100, faults.told()), first_damage_byte=faults.at)

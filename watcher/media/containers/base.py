@@ -39,6 +39,10 @@ class Structure:
     bytes_read: int = 0
     zeros: bool = False
     """The trouble is that zeros stand where a header must."""
+    sound_md5: str = ""
+    """Of FLAC: the MD5 of all its samples, as FFmpeg prints it; "" when the writer did not know."""
+    sample_bits: int = 0
+    """Of FLAC: how many bits each of these samples has."""
 
 
 class TooMuchError(Exception):

@@ -23,6 +23,9 @@ class _Info(NamedTuple):
     sample_rate: int
     samples: int
     """Of one channel; 0 when the writer did not know."""
+    sample_bits: int
+    md5: bytes
+    """Of all samples; sixteen zeros when the writer did not know."""
 
 
 class _Frame(NamedTuple):
@@ -41,7 +44,10 @@ def walk(reader: Reader, start: int = 0) -> Structure:
     declared = info.samples / info.sample_rate if info.samples and info.sample_rate else None
     everything = ((first, max(first, reader.size - trailer_bytes(reader))),)
     found = _judge(reader, info, first, sync, declared)
-    return replace(found, container="flac", declared_sec=declared, payload=found.payload or everything)
+    payload, md5 = found.payload or everything, info.md5.hex() if any(info.md5) else ""
+    return replace(
+        found, container="flac", declared_sec=declared, payload=payload, sound_md5=md5, sample_bits=info.sample_bits
+    )
 
 
 def _header_only(reader: Reader) -> Structure:
@@ -56,9 +62,10 @@ def _metadata(reader: Reader, offset: int) -> tuple[_Info | None, int]:
         if len(head) < 4:
             break
         if head[0] & 0x7F == _STREAMINFO:
-            body = reader.at(offset + 4, 18)
+            body = reader.at(offset + 4, 34)
             packed = int.from_bytes(body[10:18], "big")
-            info = _Info(int.from_bytes(body[2:4], "big"), packed >> 44, packed & (1 << 36) - 1)
+            rate, bits, samples = packed >> 44, (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
+            info = _Info(int.from_bytes(body[2:4], "big"), rate, samples, bits, body[18:34])
         offset += 4 + int.from_bytes(head[1:], "big")
         if head[0] & 0x80:
             break
