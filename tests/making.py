@@ -3,7 +3,7 @@
 import os
 import types
 
-from watcher.media import probe, stereo
+from watcher.media import pieces, probe, stereo
 from watcher.rules.audio import AudioRules, decide
 
 
@@ -22,3 +22,9 @@ async def make(tools, film, temp, decision=None, *, languages=("eng",), **settin
     return types.SimpleNamespace(
         film=path, temp=temp, before=before, after=after, made=made, proof=proof, shares=shares
     )
+
+
+def short_pieces(monkeypatch):
+    """Let pieces be a bit longer than a second, so that a film of seconds has several."""
+    monkeypatch.setattr(pieces, "SHORTEST_SEC", 1.2)
+    monkeypatch.setattr(pieces, "WARM_UP", 47)

@@ -9,9 +9,10 @@ import films
 import plans
 import pytest
 from films import Audio
+from making import short_pieces
 
 from watcher.errors import ConversionFailed
-from watcher.media import loudness, pieces, probe, scratch, stereo, track
+from watcher.media import loudness, probe, scratch, stereo, track
 from watcher.media.pieces import WARM_UP, Cuts, Piece
 from watcher.rules.audio import Decision
 
@@ -55,12 +56,12 @@ def test_a_film_has_pieces_of_two_minutes_or_more_and_not_too_many(seconds, coun
 
 def test_a_piece_begins_early_and_hears_more_than_it_gives():
     """But for the first and the last, which have all that there is."""
-    graph = Cuts(100, 3).filter("anull", 1, [0, 1, 2])
+    graph = Cuts(300, 3).filter("anull", 1, [0, 1, 2])
     ends = [part.split("]")[1].split("[")[0] for part in graph.split(";")[1:]]
     assert ends == [
-        f"atrim=start_sample=0:end_sample={102 * 1024}",
-        f"atrim=start_sample={(100 - WARM_UP) * 1024}:end_sample={202 * 1024}",
-        f"atrim=start_sample={(200 - WARM_UP) * 1024}",
+        f"atrim=start_sample=0:end_sample={302 * 1024}",
+        f"atrim=start_sample={(300 - WARM_UP) * 1024}:end_sample={602 * 1024}",
+        f"atrim=start_sample={(600 - WARM_UP) * 1024}",
     ]
 
 
@@ -83,14 +84,9 @@ class Kept:
 
 
 @pytest.fixture
-def short_pieces(monkeypatch):
-    """Pieces of a bit more than a second, so that a film of seconds has several."""
-    monkeypatch.setattr(pieces, "SHORTEST_SEC", 1.2)
-
-
-@pytest.fixture
-def work(ours, tmp_path, short_pieces):
+def work(ours, tmp_path, monkeypatch):
     """A film of four seconds, and one way to make its track."""
+    short_pieces(monkeypatch)
     film = os.fsencode(films.film(tmp_path / "film.mp4", seconds=4, audio=(Audio("eng", 6),)))
     temp = os.fsencode(tmp_path / ".watcher-0123456789ab.tmp")
 

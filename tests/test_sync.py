@@ -6,8 +6,8 @@ import subprocess
 
 import films
 import pytest
+from making import short_pieces
 
-from watcher.media import pieces
 from watcher.rules.audio import Decision
 
 CLICKS = (0.6, 1.45, 2.3, 3.15)
@@ -60,7 +60,7 @@ async def test_a_click_is_heard_when_it_was(
     convert, tmp_path, monkeypatch, container, video, sound, settings, late_sec
 ):
     """Within a millisecond, whichever begins first, in the film and beside it, whatever the joints between pieces."""
-    monkeypatch.setattr(pieces, "SHORTEST_SEC", 1.2)
+    short_pieces(monkeypatch)
     film = click_film(tmp_path / f"film.{container}", video, sound, late_sec)
     done = await convert(film, Decision("make", "english_surround", "", source=1), **settings)
     before, after = heard(film, 1), heard(os.fsdecode(done.temp), done.proof.made["stream"])

@@ -10,10 +10,10 @@ The map, top to bottom; imports only go down:
                    changes a status), checks, conversions, outcomes, landing and temps, pairs, second_thoughts, jobs,
                    executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, asking, doctor,
                    log (with calm, journal, telling, wording), notify
-    media/         FFmpeg and films: tools, ffmpeg, probe, structure, sparse, packets,
+    media/         FFmpeg and films: tools, ffmpeg (with child and output), probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
-                   layout, remux, downmix, loudness, encoder, scratch), proof (with passed),
-                   replace (with attributes, disk and space)
+                   track, pieces, joined, runs, checkpoints; layout, remux, downmix, loudness, encoder, scratch),
+                   proof (with passed), replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, following
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, languages, groups

@@ -9,8 +9,9 @@ import films
 import pytest
 from films import Audio
 from interrupted import Conversion
+from making import short_pieces
 
-from watcher.media import pieces, tools
+from watcher.media import tools
 
 ENDINGS = 10
 
@@ -18,7 +19,7 @@ ENDINGS = 10
 @pytest.mark.timeout(300)
 def test_a_conversion_ended_at_random_instants_gives_the_very_same_film(tmp_path, monkeypatch):
     """No finished step is made again, no file is left over, and the result is byte for byte that of one go."""
-    monkeypatch.setattr(pieces, "SHORTEST_SEC", 1.2)
+    short_pieces(monkeypatch)
     film = films.film(tmp_path / "film.mp4", seconds=5, audio=(Audio("eng", 6),))
     work = Conversion(asyncio.run(tools.find_tools()), film, tmp_path)
     began = time.monotonic()

@@ -14,7 +14,8 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from watcher.media.child import Child, Feed, Output, Progress
+from watcher.media.child import Child, Feed
+from watcher.media.output import Output, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -2,7 +2,7 @@
 
 Pure. One FFmpeg decodes the sound from its beginning and gives each piece to an encoder of its own, so that no position
 is ever sought: a piece begins at a fixed sample, whichever of them are still to be made. An encoder's first frames
-depend on what it has seen of the sound, so a piece begins a second early, and these frames are dropped; what it makes
+depend on what it has seen of the sound, so a piece begins seconds early, and these frames are dropped; what it makes
 then is the same every time, and as good as what one pass makes. Its last frames look ahead, so it hears a little more
 than it gives.
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 FRAME: Final = 1024
 """Samples of an AAC frame."""
-WARM_UP: Final = 47
-"""Frames, a second of them at 48 kHz. With 8 an attack just behind a joint came out up to 27 dB noisier than in one
-pass, with 47 no different from it: the control of the bit rate has found its level then."""
+WARM_UP: Final = 188
+"""Frames, four seconds of them at 48 kHz. The encoder's control of the bit rate finds its level slowly: against one pass,
+music and speech behind a joint lost 3.3 dB on average over two seconds with 47 frames, 1.7 with these, and 1.3 with 470.
+Never was the noise at a joint less than 25 dB below the sound, which one pass has in many places."""
 AHEAD: Final = 2
 """Frames. FFmpeg's encoder decides about one by the next, and gives it when that has come."""
 SHORTEST_SEC: Final = 120.0
-"""What an interruption costs at most is a piece, and each costs a second more of encoding."""
+"""What an interruption costs at most is a piece, and each costs four seconds more of encoding."""
 MOST: Final = 48
 """Encoders in one FFmpeg: each takes 2 MB."""
 _SPLIT_SAMPLES: Final = 32_768
@@ -53,7 +54,7 @@ class Cuts:
         if duration_sec is None:
             return cls(0, 1)
         seconds = max(SHORTEST_SEC, duration_sec / MOST)
-        return cls(max(WARM_UP, int(seconds * sample_rate / FRAME)), max(1, int(duration_sec / seconds)))
+        return cls(int(seconds * sample_rate / FRAME), max(1, int(duration_sec / seconds)))
 
     def filter(self, sound: str, stream: int, todo: Sequence[int]) -> str:
         """Give the graph that turns a stream of the first input into the pieces to be made: outputs `[p3]`, `[p4]`, ..."""
