@@ -39,6 +39,22 @@ def test_the_service_is_locked_in(tmp_path):
     assert done.returncode == 0, done.stdout[-300:]
 
 
+@needs_systemd
+def test_the_drop_in_for_newer_systemds_is_understood_by_them_and_by_none_before(tmp_path):
+    """Older ones than 254 pass over its two keys, with a complaint: so they are not given it."""
+    said = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=True).stdout
+    knows = int(re.match(r"systemd (\d+)", said)[1]) >= 254
+    there = tmp_path / "watcher.service.d"
+    there.mkdir()
+    shutil.copy(UNIT.with_name("50-patience.conf"), there)
+    (tmp_path / "watcher.service").write_text(re.sub(r"(?m)^(Exec\w+=).*", r"\1/bin/true", UNIT.read_text()))
+    command = ["systemd-analyze", "verify", "--man=no", tmp_path / "watcher.service"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    unknown = re.findall(r"50-patience.conf:\d+: Unknown key (?:name )?'(\w+)'", done.stderr)
+    assert unknown == ([] if knows else ["RestartSteps", "RestartMaxDelaySec"])
+    assert done.stderr.count("50-patience.conf") == len(unknown), done.stderr
+
+
 def test_the_unit_and_the_program_agree():
     """It runs a command that exists, tells systemd of itself, and does not restart on a wrong setting."""
     lines = UNIT.read_text().splitlines()
