@@ -111,9 +111,11 @@ def found_by_a_scan(bench, root_id, folder, films):
 
 
 @pytest.fixture
-def catalogue(tmp_path):
+def catalogue(tmp_path, request):
+    """So many films in a folder, due for an hour."""
     bench = Bench(tmp_path, settle_sec=0)
-    found_by_a_scan(bench, bench.root_id, bench.root, [f"old {number:04}.mkv" for number in range(5000)])
+    films = [f"old {number:04}.mkv" for number in range(request.param)]
+    found_by_a_scan(bench, bench.root_id, bench.root, films)
     bench.clock.forward(3600)
     yield bench
     bench.store.close()
@@ -131,6 +133,7 @@ def taking(bench, *more):
     return next_one
 
 
+@pytest.mark.parametrize("catalogue", [5000], indirect=True)
 async def test_a_film_dropped_beside_a_back_catalogue_of_5000_is_checked_next(catalogue):
     next_one = taking(catalogue)
     assert (await next_one()).startswith("old")
@@ -140,6 +143,7 @@ async def test_a_film_dropped_beside_a_back_catalogue_of_5000_is_checked_next(ca
     assert await next_one() == "dropped.mkv"
 
 
+@pytest.mark.parametrize("catalogue", [300], indirect=True)
 async def test_the_back_catalogue_goes_on_while_films_are_dropped_without_end(catalogue):
     next_one, begun = taking(catalogue), []
     for number in range(12):
@@ -150,7 +154,8 @@ async def test_the_back_catalogue_goes_on_while_films_are_dropped_without_end(ca
     assert [name for name in begun if name.startswith("old")] == ["old 0000.mkv", "old 0001.mkv", "old 0002.mkv"]
 
 
-async def test_a_folder_with_three_films_takes_turns_with_one_of_5000(catalogue, tmp_path):
+@pytest.mark.parametrize("catalogue", [300], indirect=True)
+async def test_a_folder_with_three_films_takes_turns_with_one_of_300(catalogue, tmp_path):
     other = os.fsencode(tmp_path / "other")
     root = catalogue.store.root_at(other).id
     found_by_a_scan(catalogue, root, os.fsdecode(other), ["a.mkv", "b.mkv", "c.mkv"])

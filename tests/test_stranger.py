@@ -127,6 +127,7 @@ async def test_every_other_question_of_the_library_asked_by_who_only_knows_its_n
     adapter = watcher.IntegrityAdapter(watcher.get_development_config())
     assert await adapter.check_integrity(whole)
     assert not await adapter.check_integrity(cut)
+    assert (await adapter.verdict("none.mkv")).sentence() == "the file could not be read: No such file or directory"
     assert (await adapter.verdict(cut)).status is watcher.IntegrityStatus.INCOMPLETE
     copy = await manager.backup()
     assert (await manager.reset(confirm=True))["files_forgotten"] == 3

@@ -103,6 +103,11 @@ def reason_of(error: ToolMissing | OSError) -> Reason:
     return Reason.PERMISSION if isinstance(error, PermissionError) else Reason.IO_ERROR
 
 
+def words_of(error: ToolMissing | OSError) -> str:
+    """Give what an error says, without its number and the path, which everybody knows who asks."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
 def since(path: bytes, before: Signature) -> tuple[Reason, str] | None:
     """Say what has become of the file that a check was about: whatever was found then is void."""
     try:
@@ -110,5 +115,5 @@ def since(path: bytes, before: Signature) -> tuple[Reason, str] | None:
     except FileNotFoundError:
         return Reason.CHANGED_WHILE_CHECKING, "it is no longer there"
     except OSError as error:
-        return reason_of(error), str(error)
+        return reason_of(error), words_of(error)
     return None if now.same_content(before) else (Reason.CHANGED_WHILE_CHECKING, "size, time or inode differ")

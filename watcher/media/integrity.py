@@ -98,7 +98,7 @@ async def check(
         before = before or Signature.of(found)
         verdict = await work.run(found)
     except (ToolMissing, OSError) as error:
-        verdict = work.known.error(faults.reason_of(error), str(error))
+        verdict = work.known.error(faults.reason_of(error), faults.words_of(error))
     finally:
         work.stop.set()
     if before is not None and (trouble := await asyncio.to_thread(faults.since, path, before)):
