@@ -45,9 +45,9 @@ def test_what_is_no_adts_is_noticed():
 
 @pytest.mark.parametrize(
     ("seconds", "count", "piece_sec"),
-    [(None, 1, 0), (20, 1, 120), (239, 1, 120), (240, 2, 120), (7200, 48, 150), (14_400, 48, 300)],
+    [(None, 1, 0), (20, 1, 240), (479, 1, 240), (480, 2, 240), (7200, 30, 240), (14_400, 48, 300)],
 )
-def test_a_film_has_pieces_of_two_minutes_or_more_and_not_too_many(seconds, count, piece_sec):
+def test_a_film_has_pieces_of_four_minutes_or_more_and_not_too_many(seconds, count, piece_sec):
     """Each costs an encoder's memory while it is made, and a second of encoding."""
     cuts = Cuts.of(seconds, 48_000)
     assert cuts.count == count

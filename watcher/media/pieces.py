@@ -31,10 +31,11 @@ music and speech behind a joint lost 3.3 dB on average over two seconds with 47 
 Never was the noise at a joint less than 25 dB below the sound, which one pass has in many places."""
 AHEAD: Final = 2
 """Frames. FFmpeg's encoder decides about one by the next, and gives it when that has come."""
-SHORTEST_SEC: Final = 120.0
-"""What an interruption costs at most is a piece, and each costs four seconds more of encoding."""
+SHORTEST_SEC: Final = 240.0
+"""What an interruption costs at most is a piece, half a minute of a small NAS; and each costs four seconds more of encoding,
+which is less than a fiftieth."""
 MOST: Final = 48
-"""Encoders in one FFmpeg: each takes 2 MB."""
+"""Encoders in one FFmpeg: each takes 2 MB. Of films up to three hours it is no limit."""
 _SPLIT_SAMPLES: Final = 32_768
 """Of a block that is handed to all pieces: small ones would cost a tenth of the whole."""
 _HEADER_BYTES: Final = 7
