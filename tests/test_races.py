@@ -230,7 +230,7 @@ async def test_a_conversion_whose_film_went_away_says_nothing_about_the_film(ben
     async def fail(*_, **__):
         raise ConversionFailed("ffmpeg_failed", "No such file or directory")
 
-    monkeypatch.setattr(work.stereo, "make", fail)
+    monkeypatch.setattr(work.Worker, "_make", fail)
     bench.write("a.mkv")
     spec = converting(bench, "a.mkv")
     spec = dataclasses.replace(spec, probe=NO_STREAMS, decision={"outcome": "convert", "reason": "", "sentence": ""})

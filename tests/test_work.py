@@ -71,14 +71,14 @@ async def test_what_another_job_still_needs_is_not_free(tmp_path, bench_on, monk
         worker = work.Worker(None, lambda: flight.bench.engine.config, Temps())
         found = []
 
-        async def make(tools, film, temp, *_, **__):
+        async def make(worker, spec, temp, *_):
             if temp == first.temp:
                 with open(temp, "wb") as out:
                     out.write(b"x" * (written_mb * MB))
                 found.append(await worker.do(second, lambda _: None))
             raise ConversionFailed("enough", "")
 
-        monkeypatch.setattr(work.stereo, "make", make)
+        monkeypatch.setattr(work.Worker, "_make", make)
         monkeypatch.setattr(work, "_stands", lambda spec: True)
         await worker.do(first, lambda _: None)
         assert found[0].reason == ("enough" if enough else "no_space")

@@ -8,13 +8,15 @@ The map, top to bottom; imports only go down:
                    loop (its turns), clock (its jumps), demand (work somebody waits for), shapes, health, legacy; the running thing: roots,
                    discovery, judging and scans, scanner, patience, hints, intake, dispatch, engine (the one place that
                    changes a status), checks, conversions, outcomes, landing and temps, pairs, second_thoughts, jobs,
-                   executor, work, recovery, wishes, upkeep, metrics, counting, openmetrics, reloading, exposing, asking, doctor,
+                   executor, work with its steps, interrupted, recovery, wishes, pausing, upkeep, metrics,
+                   counting, openmetrics, reloading, exposing, asking, doctor,
                    log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg (with child and output), probe, structure, sparse, packets,
                    unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
                    track, pieces, joined, runs, checkpoints; layout, remux, downmix, loudness, encoder, scratch),
                    proof (with passed), replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, following
+    operations/    pause and resume for any long job; the service's conversions are such jobs
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, languages, groups
     config         settings, checked

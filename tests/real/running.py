@@ -25,10 +25,14 @@ FAST = {
 
 
 def slow_ffmpeg(folder: Path, times: float) -> Path:
-    """Give an FFmpeg that reads so many times as fast as a film plays: there is time to do something to it."""
+    """Give an FFmpeg that reads so many times as fast as a film plays: there is time to do something to it.
+
+    What it was started for is in the file `started` beside it, a line each.
+    """
     script = folder / "ffmpeg"
     script.write_text(
-        f'#!/bin/sh\ncase " $* " in *" -i "*) exec ffmpeg -readrate {times} "$@" ;; *) exec ffmpeg "$@" ;; esac\n'
+        f'#!/bin/sh\necho "$*" >> {folder}/started\n'
+        f'case " $* " in *" -i "*) exec ffmpeg -readrate {times} "$@" ;; *) exec ffmpeg "$@" ;; esac\n'
     )
     script.chmod(0o755)
     return script
@@ -45,6 +49,7 @@ class Service:
         watch = [{"path": str(root), "mode": "events"} for root in roots]
         self.config.write_text(json.dumps({**FAST, "storage_url": str(self.database), **settings, "watch": watch}))
         self._process: subprocess.Popen[bytes] | None = None
+        self._lines_before = 0
         self.database.parent.mkdir(exist_ok=True)
         selftest.remember(self.database.with_name("ffmpeg.json"), asyncio.run(tools.find_tools()))
 
@@ -52,6 +57,7 @@ class Service:
         self, *, wait: bool = True, env: dict[str, str] | None = None, program: tuple[str, ...] = ("-m", "watcher")
     ) -> Service:
         with self.log.open("ab") as log:
+            self._lines_before = len(self.lines())
             self._process = subprocess.Popen(
                 [sys.executable, *program, "run", "--config", self.config],
                 stderr=log, stdout=log, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}, start_new_session=True,
@@ -91,12 +97,7 @@ class Service:
         return found
 
     def lines_of_this_run(self) -> list[dict]:
-        lines = self.lines()
-        starts = [number for number, line in enumerate(lines) if line["event"] == "opened"]
-        closed = [number for number, line in enumerate(lines) if line["event"] == "closed"]
-        if not starts or (closed and closed[-1] > starts[-1]):
-            return []
-        return lines[starts[-1] :]
+        return self.lines()[self._lines_before :]
 
     def until(self, true, what: str, timeout: float = 60) -> None:
         end = time.monotonic() + timeout

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -41,12 +39,16 @@ def drop(service):
     return service.folder / "films"
 
 
-def said(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", "watcher", *words], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def said(call):
+    """Give what a command answers; in this process, for FFmpeg does not wait."""
+
+    def said(*words):
+        code, out, err = call(*words)
+        assert (code, err) == (0, "")
+        return out
+
+    return said
 
 
 def working_child(service):
@@ -73,7 +75,9 @@ def events(service, name):
     return [line for line in service.lines() if line["event"] == name]
 
 
-def test_a_conversion_stands_still_within_a_second_and_over_a_restart_until_it_is_resumed(service, drop, long, german):
+def test_a_conversion_stands_still_within_a_second_and_over_a_restart_until_it_is_resumed(
+    service, drop, long, german, said
+):
     """Meanwhile another film is noticed, and not touched; in the end each has what it needs, once."""
     shutil.copy(long, drop / "film.mkv")
     service.start()
@@ -105,7 +109,7 @@ def test_a_conversion_stands_still_within_a_second_and_over_a_restart_until_it_i
     assert [name for name in os.listdir(drop) if name.startswith(".")] == []
 
 
-def test_a_pause_of_two_seconds_ends_by_itself(service, drop, long):
+def test_a_pause_of_two_seconds_ends_by_itself(service, drop, long, said):
     """Long before the next beat of the loop, and a check that stood still goes on where it was."""
     service.config.write_text(
         service.config.read_text().replace('"integrity_quick_mode": true', '"integrity_quick_mode": false')
@@ -122,7 +126,7 @@ def test_a_pause_of_two_seconds_ends_by_itself(service, drop, long):
     assert service.moves(drop / "film.mkv").count("check_started") == 1
 
 
-def test_a_pause_outlives_a_kill(service, drop, german):
+def test_a_pause_outlives_a_kill(service, drop, german, said):
     """And whoever wished for its end while nothing ran gets it."""
     service.start()
     said("pause")

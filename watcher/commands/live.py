@@ -100,7 +100,9 @@ def _running(seen: Seen, store: StateStore) -> Table:
         column.no_wrap = True
     for job in seen.jobs[:SHOWN]:
         entry = store.entry_at(job.path)
-        speed, left = _pace(job, seen.now_ms, entry.size_bytes if entry else 0)
+        speed, left = (
+            _pace(job, seen.now_ms, entry.size_bytes if entry else 0) if not job.interrupted else ("", "waits")
+        )
         table.add_row(
             job.kind, Text(f"{100 * job.progress:3.0f} %", style="cyan"), speed, left, views.path_text(job.path)
         )

@@ -121,6 +121,10 @@ def _command(one: Found) -> tuple[list[str], str]:
         raise OperationError(f"{path} is broken and cannot be resumed: {one.broken}")
     if one.held_by is not None:
         raise OperationError(f"{path}: {one.held_by} works on it already")
+    if names.attempt_of(os.path.basename(one.path)) is not None:
+        raise OperationError(
+            f"{path} is the service's own: it goes on by itself when the service runs (watcher status)"
+        )
     known = one.state.command or {}
     argv, cwd = known.get("argv"), known.get("cwd")
     if not (isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv) and isinstance(cwd, str)):

@@ -89,6 +89,7 @@ def _as_json(seen: Seen) -> dict[str, Any]:
                 "started_at": views.iso(job.started_at_ms),
             }
             for job in (seen.jobs if seen.pid else [])
+            if not job.interrupted
         ],
         "next_due": [
             {**views.path_keys(entry.path), "at": views.iso(entry.at_ms), "waits_for": entry.waits_for}
@@ -169,7 +170,8 @@ def _jobs(seen: Seen) -> Table:
     made.columns[1].justify = made.columns[2].justify = "right"
     for job in seen.jobs:
         percent = Text(f"{100 * job.progress:.0f} %", style="cyan")
-        made.add_row(job.kind, percent, views.span(seen.now_ms - job.started_at_ms), views.path_text(job.path))
+        since = "waits" if job.interrupted else views.span(seen.now_ms - job.started_at_ms)
+        made.add_row(job.kind, percent, since, views.path_text(job.path))
     return made
 
 

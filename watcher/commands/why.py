@@ -89,6 +89,7 @@ def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
             "kind": story.running.kind,
             "percent": round(100 * story.running.progress, 1),
             "started_at": views.iso(story.running.started_at_ms),
+            "interrupted": story.running.interrupted,
         },
         "service": {"running": pid is not None, "pid": pid},
         "journal": [
@@ -239,6 +240,8 @@ def _waits_for(story: Story, pid: int | None, now: int) -> str:
         return f"its folder, which is suspended: {story.root_suspended_because}"
     if story.running is not None and pid is not None:
         job = story.running
+        if job.interrupted:
+            return f"its turn: its {job.kind} was interrupted, and goes on at {100 * job.progress:.0f} %"
         return f"its {job.kind}, which runs: {100 * job.progress:.0f} % after {views.span(now - job.started_at_ms)}"
     if file.next_check_at_ms is None:
         given_up = file.integrity is IntegrityStatus.QUARANTINED or file.processed is ProcessedStatus.CONVERT_FAILED

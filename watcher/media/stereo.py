@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from watcher.errors import ConversionFailed, ProbeFailed
@@ -140,8 +140,11 @@ class _Making:
 
     def _recall_muxed(self) -> list[Passed] | None:
         """Give what passed by when the result was put together, if that very result stands."""
-        kept = self._runs.kept.get("muxed")
-        if kept is None or not disk.stands(self._temp, Signature(**kept["result"])):
+        kept, there = self._runs.kept.get("muxed"), disk.observe(self._temp)
+        # Its time may be that of the film already, which it is given before it takes the film's name.
+        if kept is None or there is None:
+            return None
+        if not there.same_content(replace(Signature(**kept["result"]), mtime_ns=there.mtime_ns)):
             return None
         return [Passed(**stream) for stream in kept["passed"]]
 
@@ -159,6 +162,8 @@ class _Making:
     async def _mux(self, track: Track) -> list[Passed]:
         """Put film and track together, and bring the result to disk."""
         tools, account = self._runs.tools, remux.account_of(self._before, self._plan)
+        if self._runs.kept.get("muxed") is not None:
+            await self._runs.save("mux", {"muxed": None})  # it is gone, and its inode may be this one's
         await asyncio.to_thread(scratch.make, self._temp)
         try:
             taken_out = self._plan.covers if self._plan.attaches_covers else ()
@@ -178,7 +183,7 @@ class _Making:
             raise
         passed = account.passed()
         kept = {"result": asdict(result), "passed": [asdict(stream) for stream in passed]}
-        await self._runs.save("mux", {"muxed": kept})
+        await self._runs.save("verify", {"muxed": kept})
         return passed
 
     async def _verify(self, track: Track, film: list[Passed], hidden: tuple[str, ...]) -> dict[str, Any]:

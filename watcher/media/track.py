@@ -86,7 +86,7 @@ class TrackMaker:
                 break
             await self._begin_lower(over)
         seconds = await self._require_sound(level)
-        await self._runs.save("encode", {"measured": {"level": asdict(level), "seconds": seconds}})
+        await self._runs.save("mux", {"measured": {"level": asdict(level), "seconds": seconds}})
         return Track(self._file.path, self._sound(gain), gain, seconds, level)
 
     def _sound(self, gain: float) -> str:

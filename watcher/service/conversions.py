@@ -18,6 +18,7 @@ from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.service import pairs
 from watcher.service.engine import LEASE_MARGIN_SEC
+from watcher.service.interrupted import Interrupted
 from watcher.service.jobs import JobSpec, new_attempt_id, stereo_settings
 from watcher.store.store import signature_columns
 
@@ -48,6 +49,7 @@ class Conversions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._store = engine.store
+        self.interrupted = Interrupted(engine.store)
         self._paired = engine.pairs is not None
 
     def begin(self, entry: FileEntry, *, may_start: bool = True) -> JobSpec | None:
@@ -126,7 +128,8 @@ class Conversions:
             return None
         duration = probe.duration_sec
         lease = stereo.time_limit_sec(entry.size_bytes, duration) + LEASE_MARGIN_SEC
-        attempt = new_attempt_id()
+        before = self.interrupted.of(entry)
+        attempt = before.id if before is not None else new_attempt_id()
         spec = JobSpec(
             attempt_id=attempt,
             entry_id=entry.id,

@@ -79,6 +79,8 @@ class OnDemand:
     async def forget_all(self) -> dict[str, Any]:
         """Forget everything, after a backup. See `StateManager.reset`."""
         async with self.one_caller:
+            if not self._loop.watching:
+                await self._parts.recovery.forget()
             if self._loop.watching or await self._in_store(self._store.attempts):
                 raise StoreError("work is under way: stop monitoring, and let what was interrupted be cleared up first")
             copy = await self._parts.upkeep.backup()
@@ -149,7 +151,11 @@ class OnDemand:
         """Tell whether one of these is due, or in work, and may go on."""
         if self._parts.pausing.is_on:
             return False
-        in_work = any(attempt.entry_id in only for attempt in self._store.attempts()) if only else self._loop.busy()
+        in_work = (
+            any(attempt.entry_id in only for attempt in self._store.attempts() if not attempt.interrupted)
+            if only
+            else self._loop.busy()
+        )
         now_ms, roots = self._engine.now_ms(), self._parts.roots.active()
         return in_work or any(
             self._store.due(complete=complete, now_ms=now_ms, limit=1, root_ids=roots, only=only)

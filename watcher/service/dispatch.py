@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("watcher")
 
 EXCLUDED = "excluded by the settings"
+CLEARING = "what an interrupted conversion has left is cleared away first"
 _OF_ONE_ROW = (WatcherError, LookupError, TypeError, ValueError)
 """What a row's own content can cause. Trouble of the database itself is none of it."""
 _KINDS: tuple[tuple[Kind, bool], ...] = (("check", False), ("convert", True))
@@ -108,16 +109,15 @@ class Dispatch:
                 except _OF_ONE_ROW as error:
                     # One bad row stops only itself: nothing of it was written, and it makes room for the others.
                     log.exception("not planned", entry=entry_id, reason=str(error))
-                    self._postpone(entry_id)
+                    if (entry := self._engine.store.entry(entry_id)) is not None:
+                        self._postpone(entry, self._engine.config.backoff_max_sec, "another try after an error")
                 else:
                     specs += [spec] if spec is not None else []
         return specs
 
-    def _postpone(self, entry_id: int) -> None:
-        entry = self._engine.store.entry(entry_id)
-        if entry is not None:
-            until = self._engine.now_ms() + int(self._engine.config.backoff_max_sec * 1000)
-            self._engine.store.update_entry(entry, next_check_at_ms=until, waits_for="another try after an error")
+    def _postpone(self, entry: FileEntry, seconds: float, why: str) -> None:
+        until = self._engine.now_ms() + int(seconds * 1000)
+        self._engine.store.update_entry(entry, next_check_at_ms=until, waits_for=why)
 
     def _due(self, kind: Kind, complete: bool, limit: int, root_ids: Sequence[int]) -> list[FileEntry]:
         return self._engine.store.due(
@@ -136,8 +136,14 @@ class Dispatch:
     def _decide(self, entry_id: int, seen: Observation) -> JobSpec | None:
         store = self._engine.store
         entry = store.entry(entry_id)
-        if entry is None or entry.next_check_at_ms is None or store.attempt_of(entry.id) is not None:
+        if entry is None or entry.next_check_at_ms is None:
             return None
+        if (attempt := store.attempt_of(entry.id)) is not None:
+            if not attempt.interrupted:
+                return None
+            if not self._conversions.interrupted.may_go_on(entry, attempt):
+                self._postpone(entry, self._engine.config.loop_interval_sec, CLEARING)
+                return None
         if self._set_aside(entry, seen):
             return None
         action = self._engine.settle(entry, seen)

@@ -274,8 +274,10 @@ class Engine:
     # --- attempts
 
     def begin_attempt(self, spec: JobSpec) -> None:
-        """Write the row that says that this job runs."""
-        now = self.clock()
+        """Write the row that says that this job runs; where it goes on with an interrupted one, in its place."""
+        now, kept = self.clock(), self.store.attempt(spec.attempt_id)
+        if kept is not None:
+            self.store.end_attempt(kept.id)
         self._jobs[spec.entry_id] = spec.attempt_id
         self.store.begin_attempt(
             id=spec.attempt_id,
@@ -283,6 +285,7 @@ class Engine:
             kind=spec.kind,
             started_at_ms=_ms(now),
             lease_until_ms=_ms(now + spec.lease_sec),
+            progress=kept.progress if kept is not None else 0.0,
             source=signature_columns(spec.signature),
             target=spec.target,
             replaces=signature_columns(spec.replaces) if spec.replaces is not None else None,

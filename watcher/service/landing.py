@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from watcher.errors import ConversionFailed
-from watcher.media import disk, replace
+from watcher.media import disk, replace, scratch
 from watcher.media.replace import Keeping, Prepared, Swap
 from watcher.rules import names
 from watcher.rules.signature import Signature
+from watcher.service.interrupted import was_cut_short
 from watcher.service.jobs import Failed
+from watcher.service.steps import kept_share, state_file
 from watcher.watch import writers
 
 if TYPE_CHECKING:
@@ -67,16 +69,37 @@ class Landing:
             cleared = await self._cleared(spec, result)
             await self._in_store(self._conversions.failed, Failed(spec, reason, error.detail), cleared)
             return
-        self._temps.release(spec.attempt_id)
+        await self._cleared_behind(spec)
         await self._in_store(self._conversions.landed, spec.attempt_id, final)
 
+    async def _cleared_behind(self, spec: JobSpec) -> None:
+        """Take away what a landed conversion needs no more; where the disk refuses, a scan does so later."""
+        assert spec.temp is not None  # noqa: S101
+        try:
+            await asyncio.to_thread(self._temps.remove, spec.attempt_id, spec.temp)
+        except OSError as error:
+            log.warning("leftover not removed", path=spec.temp, reason=error.strerror)
+        finally:
+            self._temps.release(spec.attempt_id)
+
     async def ended(self, outcome: Failed | Cancelled) -> None:
-        """Take note of a conversion that made no result."""
-        cleared = await self._cleared(outcome.spec, None)
+        """Take note of a conversion that made no result; what was cut short is kept where another run may go on."""
+        cleared = not await self._keeps(outcome) and await self._cleared(outcome.spec, None)
         if isinstance(outcome, Failed):
             await self._in_store(self._conversions.failed, outcome, cleared)
         else:
             await self._in_store(self._conversions.void, outcome.spec.attempt_id, cleared)
+
+    async def _keeps(self, outcome: Failed | Cancelled) -> bool:
+        spec = outcome.spec
+        try:
+            share = await asyncio.to_thread(kept_share, spec.temp) if was_cut_short(outcome) else None
+        except OSError:
+            return False  # where it can be cleared up, it can be asked again
+        if share is None or not await self._in_store(self._conversions.interrupted.keep, spec.attempt_id, share):
+            return False
+        self._temps.release(spec.attempt_id)
+        return True
 
     async def _cleared(self, spec: JobSpec, result: Signature | None) -> bool:
         """Clear up after a swap that did not come about; where the disk refuses, its attempt stands until it can be."""
@@ -133,14 +156,27 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
         swap = dataclasses.replace(swap, film=path, target=path)  # renamed since, and its row has followed it
     found = replace.settle(swap, result, who_writes)
     if found is not None:
+        scratch.clear(swap.temp)
         log.info("conversion finished after a stop", path=path)
     return found
+
+
+def share_done(attempt: Attempt, path: bytes) -> float | None:
+    """Give how much is done of a conversion that nobody runs, if its film is where and what it was; None for nothing.
+
+    Blocking; raises OSError when the disk cannot be asked.
+    """
+    film = attempt.film or path
+    stands = attempt.result is None and film == path and disk.stands(film, Signature(**attempt.source))
+    return kept_share(attempt.temp) if stands else None
 
 
 def is_adrift(attempt: Attempt, path: bytes) -> bool:
     """Tell whether the film is not where it was, or has our result under yet another name: only a scan finds it. Blocking."""
     swap, result = _swap_of_attempt(attempt, path), _result_of(attempt)
-    if swap is None or disk.observe(swap.temp) is not None or disk.stands(swap.film, swap.source):
+    if swap is None or disk.stands(swap.film, swap.source):
+        return False
+    if any(disk.observe(each) is not None for each in (swap.temp, state_file(swap.temp))):
         return False
     return result is None or not (disk.stands(swap.target, result) or disk.stands(path, result))
 

@@ -207,6 +207,7 @@ class Loop:
         await parts.upkeep.close()
         await parts.roots.close()
         await parts.outcomes.landed()
+        parts.pausing.manager.cancelled.set()  # nobody waits for a drive that is away any more
         await parts.pool.close()
         await parts.outcomes.turn()
         await parts.outcomes.landed()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from watcher.media import disk
+from watcher.media import disk, scratch
 from watcher.rules import names
 from watcher.service import landing, second_thoughts
 from watcher.service.dispatch import EXCLUDED
@@ -51,19 +51,20 @@ class Recovery:
         await self._in_store(self._checks.recover)
         await self._in_store(self._engine.store.reconsider, EXCLUDED, self._engine.now_ms())
         await self._in_store(second_thoughts.reconsider, self._engine)
-        self._orphans = {attempt.id for attempt in await self._in_store(self._engine.store.attempts)}
+        attempts = await self._in_store(self._engine.store.attempts)
+        self._orphans = {attempt.id for attempt in attempts if not attempt.interrupted}
 
     def adopt(self, attempt_id: str) -> None:
         """Take over an attempt that ended on a disk that would not let its traces go."""
         self._orphans.add(attempt_id)
 
     async def settle(self, root_id: int, found: Sequence[bytes] | None = None) -> None:
-        """Finish or clear up the interrupted conversions of a root that is itself; what its disk refuses is left for later.
+        """Finish, keep or clear up what nobody runs in a root that is itself; what its disk refuses is left for later.
 
         What somebody has moved since is known only when the root is scanned: `found` are the temporary files that a scan
         has met, None where there was no scan.
         """
-        if not self._orphans or root_id in self._settling:
+        if root_id in self._settling:
             return
         self._settling.add(root_id)
         try:
@@ -73,9 +74,14 @@ class Recovery:
 
     async def _settle(self, root_id: int, found: Sequence[bytes] | None) -> None:
         for attempt, path in await self._in_store(self._engine.store.conversions_of, root_id):
+            if attempt.interrupted and await self._in_store(self._conversions.interrupted.give_up, attempt.id):
+                self._orphans.add(attempt.id)
             if attempt.id in self._orphans:
                 try:
                     if found is None and await asyncio.to_thread(landing.is_adrift, attempt, path):
+                        continue
+                    share = await asyncio.to_thread(landing.share_done, attempt, path)
+                    if share is not None and await self._keep(attempt.id, share):
                         continue
                     final = await asyncio.to_thread(landing.settle_attempt, attempt, path)
                     for temp in found or ():
@@ -86,6 +92,31 @@ class Recovery:
                     continue
                 self._orphans.discard(attempt.id)
                 await self._in_store(self._write, attempt.id, final)
+
+    async def forget(self) -> None:
+        """Clear away all that is kept for later, wherever its disk is there."""
+        for attempt in await self._in_store(self._engine.store.attempts):
+            if attempt.interrupted:
+                try:
+                    await asyncio.to_thread(scratch.clear, attempt.temp)
+                except OSError as error:
+                    log.warning("not cleared up", path=attempt.film, reason=error.strerror)
+                else:
+                    await self._in_store(self._engine.store.end_attempt, attempt.id)
+
+    async def _keep(self, attempt_id: str, share: float) -> bool:
+        """Let the next conversion of its film go on from what an attempt has left, if there is to be one."""
+        kept = bool(await self._in_store(self._keep_in_turn, attempt_id, share))
+        if kept:
+            self._orphans.discard(attempt_id)
+        return kept
+
+    def _keep_in_turn(self, attempt_id: str, share: float) -> bool:
+        with self._engine.turn():
+            kept = self._conversions.interrupted.keep(attempt_id, share)
+            if kept:
+                self._conversions.void(attempt_id, cleared=False)
+        return kept
 
     async def sweep(self, found: Iterable[bytes]) -> None:
         """Remove the temporary files that a scan has met, that belong to nobody: their database was lost, or their folder

@@ -158,6 +158,7 @@ def of_system(store: StateStore, now_ms: int) -> dict[str, Any]:
                 "started_at": iso(job.started_at_ms),
             }
             for job in reports.jobs(store)
+            if not job.interrupted
         ],
         "roots": [
             {

@@ -65,6 +65,7 @@ SAYINGS = {
     "folder cannot be read": Saying("folder cannot be read", "8461c33fcae04701ac2d52b29a75dd9d"),
     "disk not mounted": Saying("disk not mounted", "118a810c25134b4f97ec36146b77226a"),
     "not cleared up": Saying("a temporary file could not be removed beside", "cbe5f12cd2b7415089cd69866d13614b"),
+    "conversion goes on": Saying("goes on with the stereo track of", with_reason=True),
     "conversion finished after a stop": Saying("stereo track added, after a stop", priority=NOTICE),
     "database restored from a backup": Saying("database restored from a backup", "74e4d415dfd74369b3101921190b1f94"),
     "database begun anew": Saying("database begun anew", "74e4d415dfd74369b3101921190b1f94"),

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from watcher.errors import ConversionFailed, ToolMissing
+from watcher.errors import ConversionFailed, StateNotSaved, ToolMissing
 from watcher.media import integrity, replace, space, stereo
 from watcher.media.probe import Probe
 from watcher.operations import PauseManager
-from watcher.rules import audio
+from watcher.rules import audio, names
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 from watcher.service import landing
 from watcher.service.jobs import Checked, Failed, Made, stereo_settings
+from watcher.service.steps import Steps
 from watcher.watch import scan
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from watcher.config import StateConfig
     from watcher.media.ffmpeg import Tools
+    from watcher.media.stereo import Proof
     from watcher.service.jobs import JobSpec, Outcome
     from watcher.service.temps import Temps
 
@@ -57,7 +59,7 @@ class Worker:
         """By attempt."""
 
     async def do(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
-        """Do one job. Raises only CancelledError, when its processes are gone and its temporary file with them."""
+        """Do one job. Raises only CancelledError, when its processes are gone; what a conversion has done by then stays."""
         try:
             return await (self._check(spec, report) if spec.kind == "check" else self._convert(spec, report))
         except Exception as error:
@@ -89,16 +91,10 @@ class Worker:
             self._temps.hold(spec.attempt_id, spec.temp)
             await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config()))
             with self._reserve(spec, film.duration_sec):
-                proof = await stereo.make(
-                    self._tools,
-                    spec.path,
-                    spec.temp,
-                    film,
-                    audio.Decision.from_dict(spec.decision),
-                    stereo_settings(self._config().audio),
-                    on_progress=report,
-                    stops=self._pauses.children,
-                )
+                proof = await self._make(spec, spec.temp, film, audio.Decision.from_dict(spec.decision), report)
+        except StateNotSaved as error:
+            cause = error.__cause__
+            return Failed(spec, _word_of(cause) if isinstance(cause, OSError) else "io_error", str(error))
         except ConversionFailed as error:
             if not await asyncio.to_thread(_stands, spec):
                 return Failed(spec, "source_changed", "the film went away or changed while its track was made")
@@ -109,18 +105,46 @@ class Worker:
             return Failed(spec, _word_of(error), f"{error.strerror}: {error.filename!r}")
         return Made(spec, proof.to_dict())
 
+    async def _make(
+        self, spec: JobSpec, temp: bytes, film: Probe, decision: audio.Decision, report: Callable[[float], None]
+    ) -> Proof:
+        """Make the track and prove the result, from where an earlier run of the same work has come to."""
+        settings = stereo_settings(self._config().audio)
+        same = stereo.identity(film, stereo.plan(film, decision, spec.path, settings), settings, self._tools)
+        steps = await asyncio.to_thread(Steps, spec, same, self._pauses)
+        try:
+            if steps.goes_on:
+                report(steps.percent / 100)
+                where = f"at {steps.percent:.0f} %, in the step {steps.step}"
+                log.info("conversion goes on", path=spec.path, job=spec.attempt_id, reason=where)
+            proof = await stereo.make(
+                self._tools,
+                spec.path,
+                temp,
+                film,
+                decision,
+                settings,
+                on_progress=report,
+                checkpoints=steps,
+                stops=self._pauses.children,
+            )
+            await asyncio.to_thread(steps.swap)
+        finally:
+            steps.release()
+        return proof
+
     @contextmanager
     def _reserve(self, spec: JobSpec, duration_sec: float | None) -> Iterator[None]:
         """Hold the space a conversion needs, so that two of them do not count on the same free bytes."""
         assert spec.temp is not None  # noqa: S101
         folder = os.path.dirname(spec.temp)
         device = os.stat(folder).st_dev
-        # What another job has written already is free no more: only the rest of what it needs is still to come.
+        # What is written already, by another job or before an interruption, is free no more: only the rest is to come.
         others = sum(
             max(0, held.size_bytes - _written(held.temp)) for held in self._reserved.values() if held.device == device
         )
         needed = space.free_space_needed(spec.signature.size_bytes, duration_sec, self._config().audio.bitrate_kbps)
-        space.require_space(folder, needed + others)
+        space.require_space(folder, max(0, needed - _written(spec.temp)) + others)
         self._reserved[spec.attempt_id] = _Held(device, needed, spec.temp)
         try:
             yield
@@ -136,7 +160,12 @@ def _stands(spec: JobSpec) -> bool:
     return there is not None and there.same_content(spec.signature)
 
 
-def _written(path: bytes) -> int:
+def _written(temp: bytes) -> int:
+    """Give the bytes that the files of a conversion have on disk."""
+    return sum(map(_allocated, (temp, names.beside(temp, b"track"))))
+
+
+def _allocated(path: bytes) -> int:
     try:
         return os.stat(path).st_blocks * 512
     except OSError:

@@ -64,14 +64,14 @@ _KINDS = {False: ("check", "<>"), True: ("process", "=")}
 # INDEXED BY holds SQLite to walking one partial index in order, whatever its statistics say.
 _LONGEST_DUE = """SELECT e.id, e.quiet_since_ms, e.next_check_at_ms FROM file_entry AS e INDEXED BY file_entry_due_{0}
     WHERE e.root_id = ? AND e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete'
-    AND e.next_check_at_ms <= ? AND e.id NOT IN (SELECT entry_id FROM attempt) ORDER BY e.next_check_at_ms LIMIT ?"""
+    AND e.next_check_at_ms <= ? AND e.id NOT IN (SELECT entry_id FROM attempt WHERE interrupted = 0) ORDER BY e.next_check_at_ms LIMIT ?"""
 _NEWEST_DUE = """SELECT e.id FROM file_entry AS e INDEXED BY file_entry_fresh_{0}
     WHERE e.root_id = ? AND e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete'
-    AND e.next_check_at_ms <= ? AND e.id NOT IN (SELECT entry_id FROM attempt) ORDER BY e.quiet_since_ms DESC LIMIT ?"""
+    AND e.next_check_at_ms <= ? AND e.id NOT IN (SELECT entry_id FROM attempt WHERE interrupted = 0) ORDER BY e.quiet_since_ms DESC LIMIT ?"""
 _DUE_OF_THESE = """SELECT e.id, e.quiet_since_ms, e.next_check_at_ms FROM json_each(?) AS chosen
     CROSS JOIN file_entry AS e ON e.id = chosen.value
     WHERE e.next_check_at_ms IS NOT NULL AND e.integrity_status {1} 'complete'
-    AND e.next_check_at_ms <= ? AND e.id NOT IN (SELECT entry_id FROM attempt)
+    AND e.next_check_at_ms <= ? AND e.id NOT IN (SELECT entry_id FROM attempt WHERE interrupted = 0)
     AND e.root_id IN (SELECT value FROM json_each(?)) LIMIT ?"""
 # A row that waits tells when it was last seen to change, the journal when anything was last judged.
 _NEWEST_TIME = """SELECT max(quiet_since_ms) FROM file_entry

@@ -234,7 +234,7 @@ class Journal(Base):
 
 
 class Attempt(Base):
-    """A running job. The row is there from before the job starts until its process is gone."""
+    """A job: the row is there from before it starts until its process is gone, and as long as its files are kept."""
 
     if TYPE_CHECKING:
         entry_id: Any
@@ -264,6 +264,8 @@ class Attempt(Base):
     result = JsonField(null=True)
     """The intent to swap: the signature of the verified temporary file. Written before the rename."""
     proof = JsonField(null=True)
+    interrupted = BooleanField(default=False)
+    """Nobody runs it, and the next attempt for its film, which takes its place, goes on from its files."""
 
     class Meta:
         table_name = "attempt"

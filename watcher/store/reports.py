@@ -43,6 +43,8 @@ class Job:
     progress: float
     """0 to 1, as it was last written down."""
     started_at_ms: int
+    interrupted: bool = False
+    """Nobody runs it: it goes on from where it was when its film's turn comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +167,12 @@ def times_gone(store: StateStore) -> int:
 
 def expired(store: StateStore, now_ms: int) -> int:
     """Count the jobs on record whose lease has run out."""
-    return int(store.sql("SELECT count(*) FROM attempt WHERE lease_until_ms < ?", (now_ms,)).fetchone()[0])
+    return int(store.sql(_EXPIRED, (now_ms,)).fetchone()[0])
 
 
 def jobs(store: StateStore) -> list[Job]:
     """Give the attempts on record, the oldest first."""
-    return [Job(row[0], _path(*row[1:4]), *row[4:]) for row in store.sql(_JOBS)]
+    return [Job(row[0], _path(*row[1:4]), row[4], row[5], row[6], bool(row[7])) for row in store.sql(_JOBS)]
 
 
 def upcoming(store: StateStore, limit: int, now_ms: int) -> list[Upcoming]:
@@ -229,7 +231,6 @@ def story(store: StateStore, path: bytes) -> Story | None:
     if entry is None:
         return None
     finding = store.finding(entry.id)
-    attempt = store.attempt_of(entry.id)
     stem = groups.stem_of(entry.name)
     others = [
         other for other in store.siblings(entry, stem) if other.id != entry.id and groups.stem_of(other.name) == stem
@@ -248,7 +249,7 @@ def story(store: StateStore, path: bytes) -> Story | None:
         checked_at_ms=finding.checked_at_ms,
         decision=finding.decision,
         proof=finding.proof,
-        running=Job(attempt.id, entry.path, attempt.kind, attempt.progress, attempt.started_at_ms) if attempt else None,
+        running=next((job for job in jobs(store) if job.path == entry.path), None),
         group=tuple(_listed(other) for other in others if other.missing_since_ms is None),
         journal=tuple(Line(*line) for line in store.sql(_JOURNAL, (entry.id,))),
     )
@@ -290,7 +291,9 @@ _COUNTS = """SELECT integrity_status, processed_status, missing_since_ms IS NOT 
 _IN_ROOT = "folder_id IN (SELECT f.id FROM folder AS f JOIN root AS r ON r.id = f.root_id WHERE r.path = ?)"
 _FILES_OF_ROOTS = """SELECT f.root_id, count(*) FROM folder AS f JOIN file_entry AS e ON e.folder_id = f.id
     WHERE e.missing_since_ms IS NULL GROUP BY f.root_id"""
-_JOBS = """SELECT a.id, r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms FROM attempt AS a
+_EXPIRED = "SELECT count(*) FROM attempt WHERE lease_until_ms < ? AND interrupted = 0"
+_JOBS = """SELECT a.id, r.path, f.path, e.name, a.kind, a.progress, a.started_at_ms, a.interrupted
+    FROM attempt AS a
     JOIN file_entry AS e ON e.id = a.entry_id JOIN folder AS f ON f.id = e.folder_id JOIN root AS r ON r.id = f.root_id
     ORDER BY a.started_at_ms"""
 # The journal grows with time: its newest lines are found from its end.
@@ -305,7 +308,7 @@ _DUE = """SELECT count(*) FROM file_entry WHERE root_id IN (SELECT id FROM root)
 _UPCOMING = """SELECT r.path, f.path, e.name, e.next_check_at_ms, e.waits_for FROM file_entry AS e
     CROSS JOIN folder AS f ON f.id = e.folder_id CROSS JOIN root AS r ON r.id = f.root_id
     WHERE e.root_id = ? AND e.next_check_at_ms > ? AND e.integrity_status {0} 'complete'
-    AND e.id NOT IN (SELECT entry_id FROM attempt) ORDER BY e.next_check_at_ms LIMIT ?"""
+    AND e.id NOT IN (SELECT entry_id FROM attempt WHERE interrupted = 0) ORDER BY e.next_check_at_ms LIMIT ?"""
 # CROSS JOIN walks the unique indexes in the order asked for: a million files are not sorted first.
 _LISTED = """SELECT r.path, f.path, e.name, e.integrity_status, e.processed_status, e.size_bytes, e.reason, e.waits_for,
     e.next_check_at_ms, e.missing_since_ms
