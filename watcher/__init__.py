@@ -12,7 +12,8 @@ The map, top to bottom; imports only go down:
                    counting, openmetrics, reloading, exposing, asking, doctor,
                    log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg (with child and output), probe, structure, sparse, packets,
-                   unwritten (holes, zeros, framing), recording, reference, integrity, stereo (with
+                   unwritten (holes, zeros, silence, framing), recording, reference, integrity (with decode,
+                   decoders, complaints, judgement), stereo (with
                    track, pieces, joined, runs, checkpoints; layout, remux, downmix, loudness, encoder, scratch),
                    proof (with passed), replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, following
