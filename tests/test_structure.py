@@ -92,6 +92,13 @@ def test_the_tables_of_an_mp4_count_the_same_samples(table, at):
     assert "samples" in found.reasons[0]
 
 
+def test_a_header_of_flv_that_ends_behind_the_file_is_damage():
+    """Its length is one changed bit away from that."""
+    content = bytearray(clips.content("flv"))
+    content[5] ^= 0x10
+    assert walk(bytes(content)).status == "damaged"
+
+
 def test_a_movie_header_of_zeros_is_told():
     """The last blocks of a file are written last: zeros there are not damage but waiting."""
     content = clips.content("mp4")

@@ -9,7 +9,7 @@ import struct
 from dataclasses import replace
 from typing import Final
 
-from watcher.media.containers.base import Reader, Structure, cut
+from watcher.media.containers.base import Reader, Structure, bad, cut
 
 _TAGS: Final = frozenset({8, 9, 18})
 _SLACK_SEC: Final = 2.0
@@ -18,6 +18,8 @@ _SLACK_SEC: Final = 2.0
 def walk(reader: Reader) -> Structure:
     """Read the first tag and the last."""
     header = reader.number(5, 4) or 9
+    if header > reader.size:
+        return bad(reader, "flv", 5, "length of its header")
     declared, file_size = _metadata(reader.at(header + 4, 1 << 14))
     payload = ((header, reader.size),)
     if file_size is not None and file_size > reader.size:
