@@ -40,7 +40,7 @@ def main() -> None:
             shutil.copy(made, here / "copy.mkv")
             one = Interrupting(here, here / "copy.mkv", read_times=24)
             if calm is not None:
-                for step, after_sec in instants(dice, chosen.kills - sum(killed.values()), 1.0):
+                for step, after_sec in instants(dice, min(10, chosen.kills - sum(killed.values())), 0.8):
                     if not one.interrupt(step, after_sec):
                         break
                     killed[one.seen[-1].current_step if one.seen else "before"] += 1

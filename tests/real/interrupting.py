@@ -104,9 +104,9 @@ class Interrupting:
 
 
 def instants(dice: random.Random, kills: int, longest_sec: float) -> Iterator[tuple[str, float]]:
-    """Give steps and how long after their beginning: most of them where most of the time goes."""
-    for _ in range(kills):
-        step = dice.choice(("encode", "encode", "encode", "mux", "verify", "swap"))
+    """Give steps, in their order, and how long after their beginning: most of them where most of the time goes."""
+    steps = [dice.choice(("encode", "encode", "encode", "mux", "verify", "swap")) for _ in range(kills)]
+    for step in sorted(steps, key=STEPS.index):
         yield step, dice.uniform(0, 0.03 if step == "swap" else longest_sec)
 
 
