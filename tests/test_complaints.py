@@ -1,12 +1,15 @@
 """media/complaints and media/decode: which lines count, and what is asked of FFmpeg."""
 
+import re
+
 import clips
 import pytest
 
-from watcher.media import complaints, decode
+from watcher.media import complaints, decode, integrity
 from watcher.media.ffmpeg import Progress, Tools
 from watcher.media.probe import Probe
 from watcher.rules.audio import Stream
+from watcher.rules.statuses import IntegrityStatus, Mode
 
 TOOLS = Tools("ffmpeg", "ffprobe", "5", frozenset({"h264", "ac3", "mjpeg"}))
 
@@ -108,9 +111,25 @@ def test_pictures_shown_and_never_finished_are_counted():
     assert not complaints.are_of_intact_films((ears.unfinished,))
 
 
-def test_every_harmless_line_has_its_reason():
+def test_every_harmless_line_has_its_reason_and_the_film_and_version_it_was_seen_on():
     """The table is the documentation."""
-    assert all(len(entry.reason) > 10 for entry in complaints.BENIGN)
+    for entry in complaints.BENIGN:
+        assert len(entry.reason) > 10
+        assert re.match(r"(\d\.\d(\.\d)?(, | and )?)+: \S", entry.seen), entry.seen
+
+
+async def test_a_broken_tag_before_a_film_is_no_damage(tmp_path, ours):
+    """A text that does not say in which order its bytes are, and a picture that is none."""
+    clips.ffmpeg("-f", "lavfi", "-i", "sine=duration=2", "-id3v2_version", "0", tmp_path / "bare.mp3")
+    frames = b"".join(
+        name + len(content).to_bytes(4, "big") + bytes(2) + content
+        for name, content in ((b"TIT2", b"\x01ab cd"), (b"APIC", b"\0image/png\0\3\0no picture"))
+    )
+    head = b"ID3\x03\0\0" + bytes((len(frames) >> shift) & 127 for shift in (21, 14, 7, 0))
+    film = tmp_path / "film.mp3"
+    film.write_bytes(head + frames + (tmp_path / "bare.mp3").read_bytes())
+    verdict = (await integrity.check(ours, bytes(film), Mode.FULL)).verdict
+    assert verdict.status is IntegrityStatus.COMPLETE, verdict
 
 
 def test_one_defect_in_two_lines_is_one():

@@ -14,30 +14,64 @@ class Harmless(NamedTuple):
 
     pattern: str
     reason: str
+    seen: str
+    """On which FFmpeg, with which file. The samples are those of androidx media, Chromium and OpenCV, by their names."""
     at_most: int | None = None
     """More of them are no longer harmless."""
 
 
 BENIGN: Final = (
-    Harmless(r"^\[null @", "the null muxer about time stamps: 240 lines for a plain film"),
-    Harmless(r"Decoder \(codec \S+\) not found|no decoder found", "a stream this FFmpeg cannot decode"),
-    Harmless(r"Could not find codec parameters", "a stream without a packet near the start, or without a decoder"),
-    Harmless(r"does not contain any stream", "nothing was mapped; judged by what was decoded"),
-    Harmless(r"Cannot determine format of input stream .* after EOF", "an empty stream; judged by what was decoded"),
     Harmless(
-        r"Error marking filters as finished|\[abuffer|Error (re)?initializing filters", "follows from an empty stream"
+        r"^\[null @",
+        "the null muxer about time stamps: 240 lines for a plain film, were it not told to keep them",
+        "5.1.9 and 8.0: box.mp4",
     ),
     Harmless(
-        r"Error reinitializing filters|Task finished with error code|Terminating thread", "follows from another line"
+        r"Decoder \(codec \S+\) not found|no decoder found",
+        "a stream this FFmpeg cannot decode",
+        "5.1.9, 8.0 and 9.0.2: sample_mhm1_bl_cicp1.mp4",
     ),
-    Harmless(r"Error parsing Opus packet header", "FFmpeg 8.0 at the end of every Opus track in Matroska", at_most=2),
-    Harmless(r"PPS changed between slices", "FFmpeg 8 about an HEVC stream that is not shown"),
-    Harmless(r"exceeds specified max pixel count", "our own limit, about a picture that is not decoded for it"),
-    Harmless(r"Last message repeated", "says nothing by itself"),
-    Harmless(r"Malformed ITU-T T.35 metadata", "dav1d about Dolby Vision's metadata, which it does not read"),
-    Harmless(r"^frame:\d+ +pts:", "where the sound is too loud; how loud it is follows"),
     Harmless(
-        r"Incorrect BOM value|Error reading .* frame, skipped|Attached picture", "a tag or its picture, not the film"
+        r"Could not find codec parameters",
+        "a stream without a packet near the start, or without a decoder",
+        "5.1.9 and 8.0: sample_with_vtt_subtitles.mkv, sample_mhm1_lcbl_configchange.mp4",
+    ),
+    Harmless(
+        r"Error marking filters as finished|\[abuffer|Error (re)?initializing filters",
+        "follows from a stream of which nothing could be decoded",
+        "5.1.9 and 8.0: sample_dts_hd_across_pes.ts",
+    ),
+    Harmless(
+        r"Task finished with error code|Terminating thread",
+        "follows from another line",
+        "8.0 and 9.0.2: sample_dts_hd_across_pes.ts",
+    ),
+    Harmless(
+        r"Error parsing Opus packet header",
+        "at the end of every Opus track in Matroska",
+        "8.0: bear-opus.mka, bbb_1ch_48kHz_q10_opus.webm",
+        at_most=2,
+    ),
+    Harmless(r"PPS changed between slices", "an HEVC stream that is not shown", "8.0: h265_with_metadata_track.mp4"),
+    Harmless(
+        r"exceeds specified max pixel count",
+        "our own limit, about a picture that is not decoded for it",
+        "5.1.9 and 8.0: a film with a PNG of 12000x6000 as its cover",
+    ),
+    Harmless(
+        r"Malformed ITU-T T.35 metadata",
+        "dav1d about Dolby Vision's metadata, which it does not read",
+        "8.0: video_dovi_3840x2160_30fps_dav1_10.mp4",
+    ),
+    Harmless(
+        r"^frame:\d+ +pts:",
+        "no complaint: where the sound is too loud; how loud it is follows",
+        "5.1.9 and 8.0: what `decoders.listening` asks for",
+    ),
+    Harmless(
+        r"Incorrect BOM value|Error reading .*, skipped",
+        "a broken ID3 tag or its picture, not the film",
+        "5.1.9 and 8.0: an MP3 whose tag has a text without a byte order",
     ),
 )
 """Lines that must not condemn a film; every one was seen on intact ones."""
