@@ -76,5 +76,5 @@ def test_a_port_of_this_machine_is_answered_and_one_in_use_is_a_wrong_setting():
 )  # fmt: skip
 def test_an_address_or_a_file_that_cannot_be_meant_is_refused(key, value):
     """Before anything is begun."""
-    with pytest.raises(ValueError, match=f"{key}\n.*should be"):
+    with pytest.raises(SettingsError, match=f"{key} = .*should be"):
         StateConfig(**{key: value})

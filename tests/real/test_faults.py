@@ -145,6 +145,7 @@ async def test_what_is_not_ffmpeg_says_nothing_about_a_film(with_script, film, n
 async def test_a_trailer_after_sigterm_is_no_success(with_script, film, tmp_path):
     """A script that ends FFmpeg early and exits with 0: the pass is made again, and that one counts."""
     calls, said = tmp_path / "calls", tmp_path / "said"
+    said.touch()
     cut_off = f"""$REAL -re "$@" > {said} & pid=$!
         until grep -q "out_time_us=[$(wc -l < {calls})-9]......$" {said}; do sleep 0.1; done
         kill -TERM $pid; wait $pid; cat {said}; exit 0"""

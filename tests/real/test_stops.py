@@ -74,7 +74,7 @@ def test_a_stop_in_the_middle_of_a_conversion_leaves_the_film_whole_and_is_made_
     shutil.copy(made["long"], drop / "film.mkv")
     before = (drop / "film.mkv").read_bytes()
     service.start()
-    service.until(lambda: hidden(drop), "a temporary file grows", timeout=90)
+    service.until(lambda: any(name.endswith(".state.json") for name in hidden(drop)), "a track is made", timeout=90)
     service.stop(how)
     assert (drop / "film.mkv").read_bytes() == before
     assert hidden(drop), "what is done is kept"
