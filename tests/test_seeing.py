@@ -45,13 +45,13 @@ def lived(bench):
 
 
 class Terminal:
-    """A command in a pseudo-terminal of 24 lines."""
+    """A command in a pseudo-terminal of 24 lines, wide enough that no path is folded."""
 
     def __init__(self, *arguments):
         self.text = ""
         pid, self._fd = pty.fork()
         if pid == 0:
-            os.environ.update(TERM="xterm-256color", COLUMNS="120", LINES="24")
+            os.environ.update(TERM="xterm-256color", COLUMNS="200", LINES="24")
             os.execv(sys.executable, [sys.executable, "-m", "watcher", *map(str, arguments)])
         self._pid = pid
 

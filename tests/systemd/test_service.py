@@ -203,8 +203,12 @@ def test_a_crash_and_a_hung_loop_are_restarted(running):
     running.sh("rm /etc/systemd/system/watcher.service.d/99-test.conf; systemctl daemon-reload")
 
 
-def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file(running):
-    """FFmpeg is ended by the service itself; the film is as it was."""
+def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file_that_stays(running):
+    """FFmpeg is ended by the service itself; the film is as it was; what is kept of the track is gone on with, or goes."""
+
+    def hidden():
+        return {name for name in running.sh("ls -A /srv/drop").split() if name.startswith(".")}
+
     source = add(running, "long.mkv", seconds=2)
     looped = running.drop / "long.tmp"
     subprocess.run(
@@ -214,12 +218,18 @@ def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file(running):
     size = looped.stat().st_size
     looped.rename(source)
     running.sh("chgrp media /srv/drop/long.mkv; chmod 664 /srv/drop/long.mkv")
-    running.until(lambda: running.sh("pgrep -c ffmpeg", check=False) not in ("", "0"), "FFmpeg works")
+    running.until(lambda: any(name.endswith(".state.json") for name in hidden()), "a track is made")
     running.run("systemctl", "stop", "watcher")
     assert running.show("Result") == "success"
     assert running.sh("pgrep -l 'ffmpeg|watcher'", check=False) == ""
     assert source.stat().st_size == size
-    assert not [name for name in running.sh("ls -A /srv/drop").split() if name.startswith(".")]
+    assert {name.split(".", 2)[2] for name in hidden()} <= {"track", "state.json"}
+    running.run("systemctl", "start", "watcher")
+    running.until(lambda: "conversion goes on" in events(running, "long.mkv"), "it goes on")
+    running.run("systemctl", "stop", "watcher")
+    source.unlink()
+    running.run("systemctl", "start", "watcher")
+    running.until(lambda: not hidden(), "nothing is kept for a film that is gone")
 
 
 @pytest.fixture
