@@ -23,10 +23,12 @@ def operation(tmp_path):
 
 @pytest.fixture(autouse=True)
 def no_terminal(monkeypatch):
-    """Nobody answers, however the tests were started."""
+    """Nobody answers, however the tests were started; a shell's background jobs ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
         yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -203,21 +203,24 @@ def test_a_crash_and_a_hung_loop_are_restarted(running):
     running.sh("rm /etc/systemd/system/watcher.service.d/99-test.conf; systemctl daemon-reload")
 
 
-def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file_that_stays(running):
+def test_a_stop_in_the_middle_of_a_film_leaves_no_process_and_no_file_that_stays(running, tmp_path):
     """FFmpeg is ended by the service itself; the film is as it was; what is kept of the track is gone on with, or goes."""
 
     def hidden():
         return {name for name in running.sh("ls -A /srv/drop").split() if name.startswith(".")}
 
-    source = add(running, "long.mkv", seconds=2)
-    looped = running.drop / "long.tmp"
+    short, looped, source = (
+        film(tmp_path / "short.mkv", seconds=2),
+        running.drop / "long.tmp",
+        running.drop / "long.mkv",
+    )
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-stream_loop", "900", "-i", source, "-map", "0", "-c", "copy", "-f", "matroska", looped],
+        ["ffmpeg", "-v", "error", "-stream_loop", "900", "-i", short, "-map", "0", "-c", "copy", "-f", "matroska", looped],
         check=True,
     )  # fmt: skip
     size = looped.stat().st_size
+    running.sh("chgrp media /srv/drop/long.tmp; chmod 664 /srv/drop/long.tmp")
     looped.rename(source)
-    running.sh("chgrp media /srv/drop/long.mkv; chmod 664 /srv/drop/long.mkv")
     running.until(lambda: any(name.endswith(".state.json") for name in hidden()), "a track is made")
     running.run("systemctl", "stop", "watcher")
     assert running.show("Result") == "success"
