@@ -136,3 +136,13 @@ def test_names_are_arguments_with_a_protocol():
     words = command_of(film(), b"-rf")
     assert not [word for word in words if word == "-rf"]
     assert any(word.startswith("file:/") and word.endswith("/-rf") for word in words)
+
+
+def test_outputs_are_queued_where_ffmpeg_knows_how():
+    """Version 5 takes the option for inputs only, and ends with an error where it stands before an output."""
+    old, new = (
+        remux.command(Tools("ffmpeg", "ffprobe", "", major=major), b"/f", b"/t", b"/r", film(), plan_of(film()), StereoSettings())
+        for major in (5, 8)
+    )  # fmt: skip
+    assert after(old, "-thread_queue_size") == ["0", "0"]
+    assert after(new, "-thread_queue_size") == ["0", "0", "100", "100"]

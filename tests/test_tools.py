@@ -94,19 +94,20 @@ async def test_an_old_one_on_the_path_gives_way_to_the_wheels(monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "version"),
+    ("text", "version", "major"),
     [
-        ("ffmpeg version 5.1.9-0+deb12u1 Copyright", "5.1.9-0+deb12u1"),
-        ("ffmpeg version n8.0-23-gd1f31a829d-20251022 Copyright", "n8.0-23-gd1f31a829d-20251022"),
+        ("ffmpeg version 5.1.9-0+deb12u1 Copyright", "5.1.9-0+deb12u1", 5),
+        ("ffmpeg version n8.0-23-gd1f31a829d-20251022 Copyright", "n8.0-23-gd1f31a829d-20251022", 8),
         (
             "ffmpeg version N-118193-g5f38c82536 Copyright\nlibavcodec     61. 31.100 / 61. 31.100",
             "N-118193-g5f38c82536",
+            7,
         ),
     ],
 )
-def test_every_way_to_write_a_version_is_read(text, version):
+def test_every_way_to_write_a_version_is_read(text, version, major):
     """Debian's, a release branch's, and a git build's that has no number but its library's."""
-    assert tools._version("ffmpeg", text) == version
+    assert tools._version("ffmpeg", text) == (version, major)
 
 
 def test_hardware_decoders_do_not_count():

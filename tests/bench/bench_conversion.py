@@ -192,8 +192,8 @@ def in_one_pass(
     """Give the command that makes the result from the film alone, proves nothing, and cannot be gone on with."""
     words = remux.command(ours, film, b"/track", result, before, plan, settings)
     words = words[: words.index(ffmpeg.source(result)) + 1]
-    at = words.index(ffmpeg.source(b"/track"))
-    del words[words.index("-itsoffset") - 2 - len(ffmpeg.SAFE) : at + 1]
+    first, track = (at for at, word in enumerate(words) if word == "-i")
+    del words[first + 2 : track + 2]
     words[words.index("1:0")] = f"0:{plan.made_from}"
     codec, rate = encoder.options(plan.codec, settings)[1:4:2]
     new = [f"-c:{plan.made_at}", codec, f"-b:{plan.made_at}", rate, f"-filter:{plan.made_at}", sound]

@@ -89,6 +89,8 @@ class Tools:
     """What can be verified and converted with them, line by line."""
     decoders: frozenset[str] = frozenset()
     """The names of its software decoders: a codec may have several, of which one looks closer."""
+    major: int = 5
+    """The version's first number, by which options are chosen that not all of them know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,8 +110,8 @@ async def _try_out(program: str, probe: str) -> ffmpeg.Tools:
         _ask(program, "-encoders"),
         _ask(program, "-filters"),
     )
-    version = _version(program, version_text)
-    probe_version = _version(probe, probe_text)
+    version, major = _version(program, version_text)
+    probe_version, _ = _version(probe, probe_text)
     codecs, names = _codecs(decoders)
     can_encode = _names(encoders)
     missing = sorted(
@@ -123,7 +123,7 @@ async def _try_out(program: str, probe: str) -> ffmpeg.Tools:
     )
     if missing:
         raise ToolMissing(f"{program} {version} was built without {', '.join(missing)}; {_INSTALL}")
-    found = ffmpeg.Tools(program, probe, version, codecs, decoders=names)
+    found = ffmpeg.Tools(program, probe, version, codecs, decoders=names, major=major)
     return replace(found, findings=selftest.findings(found, probe_version, can_encode))
 
 
@@ -135,8 +135,8 @@ async def _ask(program: str, question: str) -> str:
     return finished.stdout.decode("utf-8", "replace")
 
 
-def _version(program: str, text: str) -> str:
-    """Give the version's word, having made sure that it is new enough."""
+def _version(program: str, text: str) -> tuple[str, int]:
+    """Give the version's word and its first number, having made sure that it is new enough."""
     word = re.match(r"ff(?:mpeg|probe) version (\S+)", text)
     release = re.match(r"n?(\d+)\.", word[1]) if word else None
     library = re.search(r"libavcodec +(\d+)\.", text)  # git builds have no number; libavcodec 59 came with FFmpeg 5
@@ -145,7 +145,7 @@ def _version(program: str, text: str) -> str:
         raise ToolMissing(f"{program} does not say its version, so it is no FFmpeg; {_INSTALL}")
     if major < OLDEST_MAJOR:
         raise ToolTooOld(f"{program} is version {word[1]}, but {OLDEST_MAJOR}.1 or newer is needed; {_INSTALL}")
-    return word[1]
+    return word[1], major
 
 
 def _codecs(listing: str) -> tuple[frozenset[str], frozenset[str]]:
