@@ -14,8 +14,9 @@ import time
 import pytest
 from films import Audio, film
 
-from watcher.commands import following
+from watcher.commands import following, live
 from watcher.config import load
+from watcher.store import reports
 
 
 @pytest.fixture
@@ -113,6 +114,22 @@ def test_status_watch_shows_what_arrives_and_how_fast(bench, settings, tmp_path)
     assert "\x1b[?25h" in terminal.text
 
 
+def test_a_pace_is_that_of_now_whatever_lies_between_a_jobs_beginning_and_now():
+    """An hour's pause is no part of it, nor what was done before an interruption."""
+    paces, began = live._Paces(), 1_000_000
+    hour, second = 3_600_000, 1000
+
+    def look(share, after_ms, *, stands_still=False):
+        job = reports.Job("a", b"/film.mkv", "convert", share, began)
+        return paces.look([job], began + after_ms, stands_still=stands_still).get("a")
+
+    assert look(0.5, 10 * second) == pytest.approx(0.05), "all there is to know at first"
+    assert look(0.6, 20 * second) == pytest.approx(0.01)
+    assert look(0.6, hour, stands_still=True) is None
+    look(0.6, hour)
+    assert look(0.7, hour + 10 * second) == pytest.approx(0.01)
+
+
 def test_tail_for_programs_is_one_object_a_line(lived, settings, capsys):
     """With the path as it is on disk."""
     import asyncio
@@ -123,6 +140,23 @@ def test_tail_for_programs_is_one_object_a_line(lived, settings, capsys):
         "check_started", "check_failed", "pending", "truncated",
     )  # fmt: skip
     assert second["path"].endswith("cut\x1b.mkv")
+
+
+def test_next_names_what_is_at_work_before_what_comes(bench, settings):
+    """A file at work waits for nothing, and yet something is going on."""
+    command = [sys.executable, "-m", "watcher", "next", "--config", settings]
+
+    def said():
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert said() == "nothing waits: every file rests until it changes\n"
+    bench.write("film.mkv")
+    bench.see("film.mkv")
+    bench.checks.begin(bench.entry("film.mkv"), "quiet")
+    assert re.sub(r"\s", "", said()) == f"atwork:{bench.path('film.mkv').decode()}"
+    bench.write("next.mkv")
+    bench.see("next.mkv")
+    assert re.search(r"at work: .*film\.mkv\n.*next\.mkv", said(), re.DOTALL)
 
 
 def test_a_report_says_what_came_of_each_film_in_three_forms(lived, settings, capsys):

@@ -52,16 +52,38 @@ class _Sizes:
         return found
 
 
+@dataclass(slots=True)
+class _Paces:
+    """How fast jobs go: by what was seen of them here, and until they have moved, by what they have done since they began.
+
+    What they did before a pause or an interruption, and the time that took, says nothing about when they end.
+    """
+
+    _since: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def look(self, jobs: list[Job], now_ms: int, *, stands_still: bool) -> dict[str, float]:
+        """Give the share of its work that each job does in a second, of those of which it is known."""
+        paces = {}
+        for job in jobs:
+            at_ms, share = self._since.setdefault(job.attempt_id, (now_ms, job.progress))
+            if job.progress <= share:
+                at_ms, share = job.started_at_ms, 0.0
+            if job.progress - share > 0.01 and now_ms - at_ms >= 1000:
+                paces[job.attempt_id] = (job.progress - share) / (now_ms - at_ms) * 1000
+        self._since = {} if stands_still else {job.attempt_id: self._since[job.attempt_id] for job in jobs}
+        return {} if stands_still else paces
+
+
 async def watch(loaded: Loaded) -> int:
     """Draw until interrupted; the last picture stays on the screen. Exit code 130."""
-    sizes = _Sizes()
+    sizes, paces = _Sizes(), _Paces()
     with common.reading(loaded) as store, Live(console=views.out(), auto_refresh=False) as live:
         while True:
-            live.update(picture(loaded, store, sizes), refresh=True)
+            live.update(picture(loaded, store, sizes, paces), refresh=True)
             await asyncio.sleep(DRAW_EVERY_SEC)
 
 
-def picture(loaded: Loaded, store: StateStore, sizes: _Sizes) -> RenderableType:
+def picture(loaded: Loaded, store: StateStore, sizes: _Sizes, paces: _Paces) -> RenderableType:
     """Give one picture of how it is now."""
     seen = status.look(loaded, store)
     parts: list[RenderableType] = [
@@ -70,7 +92,7 @@ def picture(loaded: Loaded, store: StateStore, sizes: _Sizes) -> RenderableType:
     arriving = reports.upcoming(store, SHOWN, seen.now_ms)
     for title, table in (
         ("Waiting", _waiting(arriving, seen, sizes) if arriving else None),
-        (status.running_title(seen), _running(seen, store) if seen.jobs and seen.pid else None),
+        (status.running_title(seen), _running(seen, store, paces) if seen.jobs and seen.pid else None),
         ("In trouble", _trouble(store, seen)),
         ("Files", status.counts_table(seen.counts) if seen.counts.total else None),
         ("Folders", status.roots_table(seen) if seen.roots else None),
@@ -94,28 +116,20 @@ def _waiting(arriving: list[Upcoming], seen: Seen, sizes: _Sizes) -> Table:
     return table
 
 
-def _running(seen: Seen, store: StateStore) -> Table:
+def _running(seen: Seen, store: StateStore, paces: _Paces) -> Table:
     table = views.table("", "", "", "", "", header=False)
     for column in table.columns[:4]:
         column.no_wrap = True
+    goes = paces.look(seen.jobs, seen.now_ms, stands_still=seen.pause is not None)
     for job in seen.jobs[:SHOWN]:
-        entry = store.entry_at(job.path)
-        speed, left = (
-            _pace(job, seen.now_ms, entry.size_bytes if entry else 0) if not job.interrupted else ("", "waits")
-        )
-        table.add_row(
-            job.kind, Text(f"{100 * job.progress:3.0f} %", style="cyan"), speed, left, views.path_text(job.path)
-        )
+        entry, pace = store.entry_at(job.path), goes.get(job.attempt_id)
+        speed, left = "", "waits" if job.interrupted else ""
+        if pace is not None and not job.interrupted:
+            speed = f"{views.size(int(entry.size_bytes * pace))}/s" if entry else ""
+            left = f"{views.span(1000 * (1 - job.progress) / pace)} left"
+        percent = Text(f"{100 * job.progress:3.0f} %", style="cyan")
+        table.add_row(job.kind, percent, speed, left, views.path_text(job.path))
     return table
-
-
-def _pace(job: Job, now_ms: int, size_bytes: int) -> tuple[str, str]:
-    """Say how fast a job goes and how long it will take, from what it has done so far."""
-    elapsed_ms = now_ms - job.started_at_ms
-    if job.progress <= 0.01 or elapsed_ms < 1000:
-        return "", ""
-    speed = views.size(int(size_bytes * job.progress / elapsed_ms * 1000)) + "/s"
-    return speed, f"{views.span(elapsed_ms * (1 - job.progress) / job.progress)} left"
 
 
 def _trouble(store: StateStore, seen: Seen) -> Table | None:

@@ -16,7 +16,7 @@ from watcher.service import health as inspection
 from watcher.service.metrics import StateMetrics
 from watcher.service.shapes import paused
 from watcher.service.upkeep import metrics_file
-from watcher.store import pauses, reports
+from watcher.store import connection, pauses, reports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,6 +104,7 @@ def upcoming(loaded: Loaded, *, limit: int, as_json: bool) -> int:
     with common.reading(loaded) as store:
         entries = reports.upcoming(store, limit, views.now_ms())
         pause = pauses.lasting(store, views.now_ms())
+        at_work = [job.path for job in reports.jobs(store) if not job.interrupted]
     now = views.now_ms()
     if as_json:
         for entry in entries:
@@ -112,8 +113,11 @@ def upcoming(loaded: Loaded, *, limit: int, as_json: bool) -> int:
     console = views.out()
     if pause is not None:
         console.print(Text(paused(pause), style="yellow", overflow="fold"))
-    if not entries:
+    if at_work and connection.writer_pid(loaded.config.database_path()) is not None:
+        console.print(Text.assemble("at work: ", Text(", ").join(map(views.path_text, at_work)), overflow="fold"))
+    elif not entries:
         console.print("nothing waits: every file rests until it changes")
+    if not entries:
         return common.EXIT_OK
     table = views.table("", "", "", header=False)
     table.columns[1].justify = "right"
