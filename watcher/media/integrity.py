@@ -222,7 +222,9 @@ class _Check:
                 self._path,
                 whole=self.known.mode.at_least(Mode.AUDIO),
                 should_stop=self.stop.is_set,
-                list_packets=lambda: packets.ask(self._tools, self._path, time_limit_sec=self._left()),
+                list_packets=lambda: packets.ask(
+                    self._tools, self._path, time_limit_sec=self._left(), stops=self._limits.stops
+                ),
             ),
         )
 

@@ -10,6 +10,7 @@ from watcher.media import ffmpeg
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from watcher.media.checkpoints import Stops
     from watcher.media.ffmpeg import Argument, Finished, Tools
 
 Range = tuple[int, int]
@@ -35,9 +36,9 @@ def command(tools: Tools, path: bytes) -> list[Argument]:
     ]
 
 
-async def ask(tools: Tools, path: bytes, *, time_limit_sec: float) -> Finished:
-    """Run the command. A list longer than 16 MB (four hours of film) is cut there, and says nothing about the rest."""
-    return await ffmpeg.run(command(tools, path), time_limit_sec=time_limit_sec)
+async def ask(tools: Tools, path: bytes, *, time_limit_sec: float, stops: Stops | None = None) -> Finished:
+    """Run the command; `stops` may stop and continue it. A list longer than 16 MB (four hours of film) is cut there, and says nothing about the rest."""
+    return await ffmpeg.run(command(tools, path), time_limit_sec=time_limit_sec, stops=stops)
 
 
 def first_hit(listing: bytes, zeros: Sequence[Range], streams: Collection[int]) -> Hit | None:
