@@ -91,9 +91,9 @@ class Child:
         threading.Thread(target=self._wait, args=(loop,), daemon=True, name=f"child-{self._popen.pid}").start()
 
     def _lower(self, memory_limit_bytes: int | None) -> None:
-        # Set from here, and not by yet another wrapper: FFmpeg starts its threads later, and they inherit both.
+        # Set from here, and not by yet another wrapper. Of the group: of a process alone it would be of its first thread.
         with contextlib.suppress(OSError):  # already gone, or a sandbox forbids it: neither is worth a failure
-            os.setpriority(os.PRIO_PROCESS, self._popen.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
+            os.setpriority(os.PRIO_PGRP, self._popen.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
         if memory_limit_bytes is not None:
             with contextlib.suppress(OSError, ValueError):
                 resource.prlimit(self._popen.pid, resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
