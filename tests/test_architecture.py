@@ -1,6 +1,8 @@
 """The shape of the house: imports go one way, modules are small, one place starts processes."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,13 @@ def test_only_the_child_module_starts_processes_and_only_the_store_knows_peewee(
 def test_every_layer_is_known_to_this_test():
     above = {"cli", "__init__", "views", "commands", "testing", "__main__"}
     assert {layer(path) for path in MODULES} <= MAY_IMPORT.keys() | above
+
+
+def test_a_question_does_not_load_what_only_the_service_needs():
+    """`watcher status` answers in half the time of the whole package's loading, on a small machine in seconds less."""
+    asked = "from watcher import cli, commands; commands.status, commands.listing, commands.why; import sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert "watcher.commands.status" in loaded
+    assert not {"watcher.service.manager", "watcher.media.integrity", "watchdog", "transitions", "structlog"} & set(
+        loaded
+    )

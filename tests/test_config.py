@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from watcher import config
+from watcher.commands import common
 from watcher.config import StateConfig, flat, load
 from watcher.errors import SettingsError
 
@@ -216,7 +217,7 @@ def test_a_wrong_setting_ends_the_program_with_78(write, text):
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (config.EXIT_BAD_SETTINGS, "")
+    assert (done.returncode, done.stdout) == (common.EXIT_BAD_SETTINGS, "")
     assert done.stderr.startswith(f"watcher: {file}: ")
     assert len(done.stderr.splitlines()) == 1
     assert not database.exists()

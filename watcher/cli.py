@@ -1,6 +1,5 @@
 """The command line: words to calls. What the commands do is in `commands/`; here is how they are spelled and explained."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,22 +8,9 @@ from typing import Annotated, NoReturn
 import typer
 
 import watcher
-from watcher.commands import (
-    checking,
-    common,
-    keeping,
-    listing,
-    live,
-    operations,
-    running,
-    serving,
-    settings,
-    status,
-    why,
-    wishes,
-)
-from watcher.commands.words import EXIT_CODES, BatchSize, ConfigFile, Debug, Files, Json, leave, overrides
-from watcher.config import EXIT_BAD_SETTINGS, load
+from watcher import commands
+from watcher.commands import keeping, serving
+from watcher.commands.words import EXIT_CODES, BatchSize, ConfigFile, Debug, Files, Json, leave, load, overrides
 from watcher.errors import SettingsError, ToolError, WatcherError
 from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
 
@@ -75,7 +61,7 @@ def run(
 
     Example: watcher run ~/Films
     """
-    leave(asyncio.run(running.run(load(config, folders=folders or (), overrides=overrides(debug, batch_size)))))
+    leave(commands.running.run(load(config, folders=folders or (), overrides=overrides(debug, batch_size))))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -92,7 +78,7 @@ def scan(
 
     Example: watcher scan --process /srv/films
     """
-    leave(common.complete(running.scan(load(config, overrides=overrides(debug, batch_size)), folder, process=process)))
+    leave(commands.running.scan(load(config, overrides=overrides(debug, batch_size)), folder, process=process))
 
 
 @app.command("status", epilog=EXIT_CODES)
@@ -106,8 +92,8 @@ def status_(
     Example: watcher status --json | jq .by_processed_status
     """
     if watch:
-        leave(common.complete(live.watch(load(config))))
-    leave(status.status(load(config), as_json=as_json))
+        leave(commands.live.watch(load(config)))
+    leave(commands.status.status(load(config), as_json=as_json))
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -130,7 +116,7 @@ def list_(
 
     Example: watcher list --integrity incomplete
     """
-    leave(listing.listing(load(config), integrity=integrity, processed=processed, root=root, as_json=as_json))
+    leave(commands.listing.listing(load(config), integrity=integrity, processed=processed, root=root, as_json=as_json))
 
 
 @app.command("why", epilog=EXIT_CODES)
@@ -145,7 +131,7 @@ def why_(
 
     Example: watcher why "Some Film.mkv"
     """
-    leave(why.why(load(config), file, as_json=as_json))
+    leave(commands.why.why(load(config), file, as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -170,11 +156,11 @@ def check(
     Example: watcher check --full *.mkv
     """
     mode = Mode.FULL if full else Mode.AUDIO if audio else Mode.QUICK
-    work = checking.check(load(config), files, mode=mode, force=force, as_json=as_json)
+    work = commands.checking.check(load(config), files, mode=mode, force=force, as_json=as_json)
     try:
-        leave(common.complete(work))
+        leave(work)
     except ToolError as error:
-        _fail(error, common.EXIT_NO_VERDICT)
+        _fail(error, commands.common.EXIT_NO_VERDICT)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -185,7 +171,7 @@ def retry(files: Files, config: ConfigFile = None) -> None:
 
     Example: watcher retry "Some Film.mkv"
     """
-    leave(wishes.wish(load(config), "retry", files))
+    leave(commands.wishes.wish(load(config), "retry", files))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -196,7 +182,7 @@ def release(files: Files, config: ConfigFile = None) -> None:
 
     Example: watcher release /srv/films
     """
-    leave(wishes.wish(load(config), "release", files))
+    leave(commands.wishes.wish(load(config), "release", files))
 
 
 @app.command("config", epilog=EXIT_CODES)
@@ -208,7 +194,7 @@ def config_(as_json: Json = False, config: ConfigFile = None) -> None:
 
     Example: watcher config --config /etc/watcher/config.toml
     """
-    leave(settings.show(load(config), as_json=as_json))
+    leave(commands.settings.show(load(config), as_json=as_json))
 
 
 work = typer.Typer(no_args_is_help=True, help="Interrupted work of any script that keeps its state with this library.")
@@ -232,7 +218,7 @@ def operations_list(
 
     Example: watcher operations list -r /srv/films
     """
-    leave(operations.listing(folder, kind=kind, recursive=recursive, as_json=as_json))
+    leave(commands.operations.listing(folder, kind=kind, recursive=recursive, as_json=as_json))
 
 
 @work.command("show", epilog=EXIT_CODES)
@@ -241,7 +227,7 @@ def operations_show(file: StateOrFilm, as_json: Json = False) -> None:
 
     Example: watcher operations show "Some Film.mkv"
     """
-    leave(operations.show(file, as_json=as_json))
+    leave(commands.operations.show(file, as_json=as_json))
 
 
 @work.command("resume", epilog=EXIT_CODES)
@@ -255,7 +241,7 @@ def operations_resume(
 
     Example: watcher operations resume "Some Film.mkv"
     """
-    leave(operations.resume(file, sure=sure))
+    leave(commands.operations.resume(file, sure=sure))
 
 
 @work.command("cleanup", epilog=EXIT_CODES)
@@ -268,7 +254,7 @@ def operations_cleanup(
 
     Example: watcher operations cleanup --days 7 -r /srv/films
     """
-    leave(operations.cleanup(folder, days=days, recursive=recursive))
+    leave(commands.operations.cleanup(folder, days=days, recursive=recursive))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -278,10 +264,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="watcher")
     except SettingsError as error:
-        _fail(error, EXIT_BAD_SETTINGS)
+        _fail(error, commands.common.EXIT_BAD_SETTINGS)
     except WatcherError as error:
-        _fail(error, common.EXIT_NO)
-    sys.exit(common.EXIT_OK)
+        _fail(error, commands.common.EXIT_NO)
+    sys.exit(commands.common.EXIT_OK)
 
 
 def _fail(error: WatcherError, code: int) -> NoReturn:

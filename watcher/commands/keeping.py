@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from watcher.commands import care, common, wellbeing
-from watcher.commands.words import EXIT_CODES, ConfigFile, Debug, Json, leave, overrides
-from watcher.config import load
+from watcher import commands
+from watcher.commands.words import EXIT_CODES, ConfigFile, Debug, Json, leave, load, overrides
 
 app = typer.Typer()
 
@@ -23,7 +22,7 @@ def health(as_json: Json = False, config: ConfigFile = None) -> None:
 
     Example: watcher health || mail -s "watcher" me@example.org
     """
-    leave(common.complete(wellbeing.health(load(config), as_json=as_json)))
+    leave(commands.wellbeing.health(load(config), as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -39,7 +38,7 @@ def metrics(
 
     Example: watcher metrics --openmetrics > /var/lib/prometheus/node-exporter/watcher.prom
     """
-    leave(wellbeing.metrics(load(config), since_hours=since, as_json=as_json, openmetrics=openmetrics))
+    leave(commands.wellbeing.metrics(load(config), since_hours=since, as_json=as_json, openmetrics=openmetrics))
 
 
 @app.command("next", epilog=EXIT_CODES)
@@ -52,7 +51,7 @@ def next_(
 
     Example: watcher next --limit 5
     """
-    leave(wellbeing.upcoming(load(config), limit=limit, as_json=as_json))
+    leave(commands.wellbeing.upcoming(load(config), limit=limit, as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -63,7 +62,7 @@ def backup(config: ConfigFile = None) -> None:
 
     Example: watcher backup
     """
-    leave(care.backup(load(config)))
+    leave(commands.care.backup(load(config)))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -74,7 +73,7 @@ def maintenance(as_json: Json = False, debug: Debug = False, config: ConfigFile 
 
     Example: watcher maintenance
     """
-    leave(common.complete(care.maintenance(load(config, overrides=overrides(debug)), as_json=as_json)))
+    leave(commands.care.maintenance(load(config, overrides=overrides(debug)), as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -87,7 +86,7 @@ def reset(
 
     Example: watcher reset
     """
-    leave(common.complete(care.reset(load(config, overrides=overrides(debug)), yes=yes)))
+    leave(commands.care.reset(load(config, overrides=overrides(debug)), yes=yes))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -103,4 +102,4 @@ def migrate(
 
     Example: watcher migrate /srv/films
     """
-    leave(common.complete(care.migrate(load(config, overrides=overrides(debug)), folder, as_json=as_json)))
+    leave(commands.care.migrate(load(config, overrides=overrides(debug)), folder, as_json=as_json))

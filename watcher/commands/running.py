@@ -33,8 +33,13 @@ LOOK_EVERY_SEC = 0.5
 """How often the progress of `scan --process` is looked up for the eye."""
 
 
-async def run(loaded: Loaded) -> int:
+def run(loaded: Loaded) -> int:
     """Watch and work until SIGINT or SIGTERM. Exit code 0. Raises SettingsError, StoreError, ToolError or RootError."""
+    asyncio.run(_watch(loaded))
+    return common.EXIT_OK
+
+
+async def _watch(loaded: Loaded) -> None:
     with contextlib.suppress(TimeoutError):  # a folder that does not answer is there; it will be suspended
         await patience.within(loaded.config.answer_within_sec, require_folders, loaded)
     require_place(loaded)
@@ -44,7 +49,6 @@ async def run(loaded: Loaded) -> int:
         async with manager:
             stopping.opened = True
             await manager.start_monitoring()
-    return common.EXIT_OK
 
 
 def _read_again(loaded: Loaded) -> StateConfig:

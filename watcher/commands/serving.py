@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from watcher.commands import common, doctoring, following, installing, pausing, reloading, simulating
-from watcher.commands.words import EXIT_CODES, ConfigFile, Json, leave
-from watcher.config import load
+from watcher import commands
+from watcher.commands.words import EXIT_CODES, ConfigFile, Json, leave, load
 
 app = typer.Typer()
 
@@ -21,7 +20,7 @@ def reload(config: ConfigFile = None) -> None:
 
     Example: watcher reload --config /etc/watcher/config.toml
     """
-    leave(reloading.reload(load(config)))
+    leave(commands.reloading.reload(load(config)))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -42,7 +41,7 @@ def pause(
 
     Example: watcher pause --for 2h --reason "film night"
     """
-    leave(pausing.pause(load(config), length, reason))
+    leave(commands.pausing.pause(load(config), length, reason))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -51,7 +50,7 @@ def resume(config: ConfigFile = None) -> None:
 
     Example: watcher resume
     """
-    leave(pausing.resume(load(config)))
+    leave(commands.pausing.resume(load(config)))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -63,7 +62,7 @@ def doctor(as_json: Json = False, config: ConfigFile = None) -> None:
 
     Example: watcher doctor --json
     """
-    leave(doctoring.examine(config, as_json=as_json))
+    leave(commands.doctoring.examine(config, as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -77,7 +76,7 @@ def tail(
 
     Example: watcher tail -n 50
     """
-    leave(common.complete(following.tail(load(config), lines, follow=follow, as_json=as_json)))
+    leave(commands.following.tail(load(config), lines, follow=follow, as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -91,7 +90,7 @@ def report(
 
     Example: watcher report --since 4w --csv > films.csv
     """
-    leave(following.report(load(config), since, as_json=as_json, as_csv=as_csv))
+    leave(commands.following.report(load(config), since, as_json=as_json, as_csv=as_csv))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -107,7 +106,7 @@ def simulate(
 
     Example: watcher simulate /srv/films
     """
-    leave(common.complete(simulating.simulate(load(config), places or (), as_json=as_json)))
+    leave(commands.simulating.simulate(load(config), places or (), as_json=as_json))
 
 
 @app.command("install-unit", epilog=EXIT_CODES)
@@ -128,5 +127,5 @@ def install_unit(
     Example: watcher install-unit --group media /srv/films
     """
     if uninstall:
-        leave(installing.uninstall(dry_run=dry_run))
-    leave(installing.install(folders or (), group=group, dry_run=dry_run))
+        leave(commands.installing.uninstall(dry_run=dry_run))
+    leave(commands.installing.install(folders or (), group=group, dry_run=dry_run))

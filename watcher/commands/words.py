@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from watcher import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from watcher.config import Loaded
 
 EXIT_CODES = (
     "Exit codes: 0 yes, or done; 1 no, or it could not be done (one line on standard error says why); 2 no verdict, or "
@@ -44,6 +52,15 @@ def overrides(debug: bool = False, batch_size: int | None = None) -> dict[str, A
     return {key: value for key, value in chosen.items() if value is not None}
 
 
-def leave(code: int) -> None:
-    """End the command with an exit code."""
-    raise typer.Exit(code)
+def load(named: Path | None, *, folders: Sequence[Path] = (), overrides: dict[str, Any] | None = None) -> Loaded:
+    """Give the settings in force. Raises SettingsError.
+
+    What reads them is loaded only now: to complete a word, or to explain itself, a command needs no settings.
+    """
+    loaded: Loaded = import_module("watcher.config").load(named, folders=folders, overrides=overrides)
+    return loaded
+
+
+def leave(answer: int | Coroutine[Any, Any, int]) -> None:
+    """End the command with an exit code, or with that of some work, which Ctrl-C and SIGTERM cancel."""
+    raise typer.Exit(answer if isinstance(answer, int) else commands.completing.complete(answer))

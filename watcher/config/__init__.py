@@ -5,10 +5,9 @@ how a file of them is changed (`manager`).
 from watcher.config.manager import StateConfigManager, get_development_config, get_production_config
 from watcher.config.model import PRESETS, StateConfig, WatchSettings, flat
 from watcher.config.places import require_folder, require_folders, require_place
-from watcher.config.sources import EXIT_BAD_SETTINGS, Loaded, load, read_file
+from watcher.config.sources import Loaded, load, read_file
 
 __all__ = [
-    "EXIT_BAD_SETTINGS",
     "PRESETS",
     "Loaded",
     "StateConfig",

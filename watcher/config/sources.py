@@ -24,8 +24,6 @@ from watcher.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h; the unit does not restart on it
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
