@@ -6,10 +6,12 @@ import signal
 
 import pytest
 from films import film, kinds
+from structlog.testing import capture_logs
 
 from watcher.config import StateConfig
 from watcher.errors import StoreError
 from watcher.rules.signature import Signature
+from watcher.service import scans
 from watcher.service.intake import Sighting
 from watcher.service.manager import StateManager
 
@@ -97,6 +99,18 @@ async def test_changed_and_moved_and_gone_files_are_told_apart(manager, films):
     assert {key: found[key] for key in found if key.startswith("files_")} == {
         "files_added": 0, "files_updated": 1, "files_moved": 1,
     }  # fmt: skip
+
+
+async def test_what_a_scan_found_is_said_once_however_large_the_library(manager, films):
+    """It is handed over in several batches."""
+    names = [f"{number}.mkv" for number in range(scans.CHUNK_FILES + 1)]
+    for folder in ("a", "b"):
+        (films / folder).mkdir()
+        for name in names:
+            (films / folder / name).touch()
+    with capture_logs() as lines:
+        await manager.discover_directory(films)
+    assert [(line["event"], line["new"]) for line in lines] == [("taken in", 2 * len(names))]
 
 
 async def test_a_folder_that_is_not_there_is_an_answer_not_an_exception(manager, films):

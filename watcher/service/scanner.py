@@ -74,6 +74,7 @@ class Scanner:
                 self._closing,
             )
         except OSError as error:
+            _say_counts(root, state.taken)
             log.warning("scan failed", root=root.path, reason=error.strerror)
             return None
         finally:
@@ -86,10 +87,14 @@ class Scanner:
             log.warning("disk not mounted", **where, reason="its files were on a disk of their own")
         if not state.stopped and await self._judge.is_itself(root):
             await self._conclude(root, state, whole=not below)
+        _say_counts(root, state.taken)
         return state
 
     async def take(self, root: WatchedRoot, sightings: Sequence[Any], *, whole: bool) -> Taken:
-        """Take sightings in, log what they brought and give it; of a root that is not itself nothing is taken."""
+        """Take sightings in and give what they brought; of a root that is not itself nothing is taken.
+
+        What hints brought is logged here; the batches of a `whole` scan are told together when it ends.
+        """
         if root.suspended is not None:
             return Taken()
         try:
@@ -97,7 +102,9 @@ class Scanner:
         except TimeoutError:
             await self._judge.suspend(root, SILENT)  # what it has to tell is found by the scan when it is back
             return Taken()
-        self._say(root, taken, whole=whole)
+        counting.took_in(self._engine.metrics, taken, by_scan=whole)
+        if not whole:
+            _say_names(root, taken)
         return taken
 
     async def _conclude(self, root: WatchedRoot, state: scans.Scan, *, whole: bool) -> None:
@@ -128,15 +135,20 @@ class Scanner:
             log.info("forgotten", root_id=root_id, files=forgotten, reason="gone for longer than keep_processed_days")
         self._engine.store.checkpoint()
 
-    def _say(self, root: WatchedRoot, taken: Taken, *, whole: bool = False) -> None:
-        """Log and count what a batch brought."""
-        counting.took_in(self._engine.metrics, taken, by_scan=whole)
-        for folder, name in taken.new_names if len(taken.new_names) <= NAMED_AT_MOST else ():
-            log.info("found", path=_joined(root.path, folder, name), root=root.path)
-        if len(taken.new_names) > NAMED_AT_MOST or (whole and taken.any()):
-            counts = {"new": taken.added, "changed": taken.changed, "moved": taken.moved, "gone": taken.gone}
-            counts["back"] = taken.back
-            log.info("taken in", root=root.path, **{word: n for word, n in counts.items() if n})
+
+def _say_names(root: WatchedRoot, taken: Taken) -> None:
+    if len(taken.new_names) > NAMED_AT_MOST:
+        _say_counts(root, taken)
+        return
+    for folder, name in taken.new_names:
+        log.info("found", path=_joined(root.path, folder, name), root=root.path)
+
+
+def _say_counts(root: WatchedRoot, taken: Taken) -> None:
+    if taken.any():
+        counts = {"new": taken.added, "changed": taken.changed, "moved": taken.moved, "gone": taken.gone}
+        counts["back"] = taken.back
+        log.info("taken in", root=root.path, **{word: n for word, n in counts.items() if n})
 
 
 def _joined(*parts: bytes) -> bytes:
