@@ -1,6 +1,7 @@
 """What can be resumed in a folder, what is broken, what is cleared away; and the same from a command line of argparse."""
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from watcher.errors import StateNotSaved
 from watcher.operations import (
     StateAwareOperation,
     TranscodeOperation,
@@ -16,6 +18,7 @@ from watcher.operations import (
     cleanup_completed_states,
     find_resumable_operations,
     handle_state_cli,
+    places,
     resume_operation_from_state,
 )
 
@@ -144,7 +147,7 @@ BROKEN = {
     "list": (b"[]", "it holds no object"),
     "no operation": (b"{}", "operation is no object"),
     "no input": (b'{"operation": {"operation_type": "vbr"}}', "operation.input_file is missing"),
-    "newer": (b'{"schema_version": 2}', "it has the shape number 2, which this version of the program does not know"),
+    "newer": (b'{"schema_version": 2}', "a newer version of the program wrote it (shape 2; this one knows 1)"),
     "steps": (
         b'{"operation": {"operation_type": "vbr", "input_file": "/a"}, "start_time": 1, "steps_completed": [1]}',
         "steps_completed holds something that is no text",
@@ -152,6 +155,21 @@ BROKEN = {
     "type": (
         b'{"operation": {"operation_type": "vbr", "input_file": "/a"}, "start_time": 1, "completed": "no"}',
         "completed is a str",
+    ),
+    "no number": (b'{"start_time": NaN}', "it is no JSON (NaN is no number)"),
+    "half a letter": (b'{"data": "\\ud800"}', "it.data is '\\ud800', which is no text"),
+    "half nested": (b'{"data": ' + b"[" * 900 + b"]" * 900 + b"}", "it is nested too deeply"),
+    "no time": (
+        b'{"operation": {"operation_type": "vbr", "input_file": "/a"}, "start_time": 1e300}',
+        "start_time is 1e+300, which is no time",
+    ),
+    "no path": (
+        b'{"operation": {"operation_type": "vbr", "input_file": "/a", "output_file": 5}, "start_time": 1}',
+        "output_file is a int, and must be text",
+    ),
+    "no size": (
+        b'{"operation": {"operation_type": "vbr", "input_file": "/a"}, "start_time": 1, "input_seen": {"mtime_ns": "x"}}',
+        "input_seen holds something that is no whole number",
     ),
     "no start": (b'{"operation": {"operation_type": "vbr", "input_file": "/a"}}', "start_time is missing"),
 }
@@ -175,12 +193,59 @@ def test_a_broken_file_is_listed_as_broken_and_survives(film, content, why, capl
     assert cleanup_completed_states(film.parent, 0) == 0
 
 
-def test_a_pipe_under_the_name_of_a_state_holds_nobody_up(film):
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)], ids=["pipe", "folder", "loop"]
+)
+def test_what_is_no_file_under_the_name_of_a_state_holds_nobody_up(film, make):
+    """It is listed as broken; the operation works beside it."""
     path = unfinished(film)
     path.unlink()
-    os.mkfifo(path)
+    make(path)
     (found,) = find_resumable_operations(film.parent)
     assert found["broken"] == "it is no regular file"
+    manager = UniversalStateManager(TranscodeOperation("vbr", film))
+    assert not manager.load_state()
+    manager.update_step("probe")
+    assert manager.state_file != path
+
+
+@pytest.mark.parametrize("which", [places.LOCK, places.NEW], ids=["lock", "new"])
+def test_a_pipe_beside_a_state_holds_nobody_up(film, which):
+    """Whoever put it there."""
+    path = unfinished(film)
+    os.mkfifo(os.fsencode(path) + which)
+    (found,) = find_resumable_operations(film.parent)
+    assert found["held_by"] is None
+    manager = UniversalStateManager(TranscodeOperation("vbr", film))
+    assert manager.load_state()
+    with contextlib.suppress(StateNotSaved):
+        manager.update_step("mux")
+
+
+@pytest.mark.parametrize("folder", [".watcher_state", ".lazy_transcode_state"])
+def test_a_file_in_the_place_of_a_state_folder_holds_no_state(film, folder):
+    """Nothing is found there, and only what must be written there is refused, in a sentence."""
+    (film.parent / folder).write_text("a file")
+    manager = UniversalStateManager(TranscodeOperation("vbr", film))
+    assert not manager.load_state()
+    if folder == ".watcher_state":
+        with pytest.raises(
+            StateNotSaved, match=r"Not a directory; nothing was saved before\. Move away what stands there"
+        ):
+            manager.update_step("probe")
+    else:
+        manager.update_step("probe")
+
+
+def test_a_name_that_is_too_long_for_the_older_shape_has_no_older_state(tmp_path):
+    """The folder of the older shape may be there, for the other films."""
+    (tmp_path / ".lazy_transcode_state").mkdir()
+    film = tmp_path / ("n" * 246 + ".mkv")
+    film.write_bytes(b"film")
+    manager = UniversalStateManager(TranscodeOperation("vbr", film))
+    assert not manager.load_state()
+    manager.update_step("probe")
+    assert resume_operation_from_state(manager.state_file).state.current_step == "probe"
 
 
 # --- resuming

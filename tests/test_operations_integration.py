@@ -432,6 +432,20 @@ def test_a_function_without_files_is_refused_where_it_is_decorated():
         with_state_management("vbr")(lambda args: None)
 
 
+def test_a_generator_is_refused_where_it_is_decorated():
+    """It has done nothing when it returns, and would count as finished."""
+
+    def process(files):
+        yield from files
+
+    async def process_async(files):
+        yield files
+
+    for function in (process, process_async):
+        with pytest.raises(OperationError, match="is a generator"):
+            with_state_management("vbr")(function)
+
+
 def test_a_state_that_cannot_be_saved_ends_the_function_in_a_sentence(film, monkeypatch):
     """Nothing pretends to be resumable that is not."""
     monkeypatch.setattr(
@@ -442,8 +456,11 @@ def test_a_state_that_cannot_be_saved_ends_the_function_in_a_sentence(film, monk
     def process(args, encoder, encoder_type, files, state_manager=None):
         state_manager.update_step("encode")
 
-    with pytest.raises(StateNotSaved, match=r"a\.mkv cannot be written.*Read-only file system.*state folder elsewhere"):
+    with pytest.raises(
+        StateNotSaved, match=r"a\.mkv cannot be written.*Read-only file system.*state folder elsewhere"
+    ) as raised:
         process(ARGS, "x265", "software", [film])
+    assert not hasattr(raised.value, "__notes__"), "it is said once"
 
 
 @pytest.fixture(autouse=True)

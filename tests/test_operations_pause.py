@@ -187,6 +187,41 @@ def test_a_signal_in_the_middle_of_a_save_takes_effect_after_it(operation, monke
     assert stored(operation).progress_percent == 40.0
 
 
+def test_a_signal_in_the_middle_of_a_pause_takes_effect_after_it(operation, monkeypatch):
+    """An exception inside of `Event.wait` may find its lock released, and be hidden by an error about that."""
+    woken = []
+
+    with pytest.raises(SystemExit) as left, StateAwareOperation(operation) as manager:
+        wait = manager.pauses._go_on.wait
+
+        def interrupted():
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait()
+            woken.append(True)
+
+        monkeypatch.setattr(manager.pauses._go_on, "wait", interrupted)
+        manager.pauses.request_pause()
+        manager.check_pause_point()
+        pytest.fail("it went on")
+    manager.pauses.resume()
+    assert (left.value.code, woken) == (143, [True])
+
+
+def test_of_several_signals_at_once_the_first_is_heard(operation):
+    """A terminal that closes sends SIGHUP, and more may follow: they do not break into the way out."""
+    cleaned_up = []
+    with pytest.raises(SystemExit) as left, StateAwareOperation(operation) as manager:
+        manager.update_step("encode")
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned_up.append(True)
+    assert (left.value.code, cleaned_up) == (129, [True])
+    assert stored(operation).error_message == "SIGHUP"
+
+
 def test_what_begins_after_a_leave_is_not_meant_by_it(operation):
     """A program that catches the exit can go on with other work."""
     with pytest.raises(SystemExit), StateAwareOperation(operation):

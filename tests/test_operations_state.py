@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.errors import NotStorable, OperationError, OperationHeld, StateNotSaved
-from watcher.operations import TranscodeOperation, UniversalStateManager, find_resumable_operations, places
+from watcher.operations import TranscodeOperation, UniversalStateManager, document, find_resumable_operations, places
 
 KEYS = {
     *("schema_version", "operation", "operation_id", "current_step", "steps_completed", "progress_percent"),
@@ -174,6 +174,25 @@ def test_the_same_job_has_the_same_identity_whoever_describes_it(film):
     assert {one: "known"}[other] == "known"
 
 
+def test_an_option_that_is_none_is_one_that_was_not_given(film):
+    """A program hands on what it did not get; the file has no other word for it."""
+    given_none = TranscodeOperation("vbr", film, None, extra_args=None, preserve_hdr=None, dry_run=None)
+    assert given_none == TranscodeOperation("vbr", film)
+    UniversalStateManager(given_none).update_step("encode")
+    assert reloaded(given_none).state.current_step == "encode"
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [{"extra_args": [1]}, {"input_file": ""}, {"input_file": None}, {"input_file": "a\0b"}, {"output_file": 5}],
+    ids=["arguments", "empty", "none", "nul", "number"],
+)
+def test_what_could_not_be_read_back_is_refused_where_the_job_is_described(given_):
+    """A state file of it would be a broken one, and all that was done lost."""
+    with pytest.raises(OperationError, match=next(iter(given_))):
+        TranscodeOperation(**{"operation_type": "vbr", "input_file": "film.mkv", **given_})
+
+
 @pytest.mark.parametrize("kind", ["", "a/b", "a\0b", "x" * 65])
 def test_a_type_that_is_no_part_of_a_file_name_is_refused(kind):
     with pytest.raises(OperationError, match="is no type of an operation"):
@@ -247,9 +266,9 @@ def test_a_failed_operation_is_completed_and_not_resumable(film):
     manager = UniversalStateManager(TranscodeOperation("vbr", film))
     manager.update_step("encode")
     manager.mark_completed(False, error_message="no such encoder")
-    document = saved(manager)
-    assert (document["completed"], document["success"], document["error_message"]) == (True, False, "no such encoder")
-    assert document["steps_completed"] == []
+    kept = saved(manager)
+    assert (kept["completed"], kept["success"], kept["error_message"]) == (True, False, "no such encoder")
+    assert kept["steps_completed"] == []
     assert find_resumable_operations(film.parent) == []
 
 
@@ -307,6 +326,13 @@ def self_containing():
     return value
 
 
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("value", "named"),
     [
@@ -316,8 +342,12 @@ def self_containing():
         ({1: "a", "1": "b"}, r"data has two keys that are both written '1'"),
         ({(1, 2): "a"}, r"a key of data is a tuple"),
         ({"lock": threading.Lock()}, r"data\.lock is a lock"),
+        ({"deep": nested(5000)}, r"data is nested too deeply"),
+        ({"long": 10**5000}, r"data\.long is a number of thousands of digits"),
+        ({"half": "\ud800"}, r"data\.half is '\\ud800', which is no text"),
+        ({"film": "x" * (document.LARGEST_BYTES + 1)}, r"the state would have 64 MiB, and 64 are the most"),
     ],
-    ids=["object", "nan", "cycle", "twins", "key", "lock"],
+    ids=["object", "nan", "cycle", "twins", "key", "lock", "deep", "long", "half", "film"],
 )
 def test_a_value_without_a_place_in_json_is_refused_by_name_and_nothing_changes(film, value, named):
     """Neither in memory nor on the disk."""
@@ -326,11 +356,33 @@ def test_a_value_without_a_place_in_json_is_refused_by_name_and_nothing_changes(
     content = manager.state_file.read_bytes()
     with pytest.raises(NotStorable, match=named):
         manager.update_step("after", data=value)
-    with pytest.raises(NotStorable, match="result"):
+    with pytest.raises(NotStorable):
         manager.mark_completed(True, result=value)
     assert manager.state.current_step == "before"
     assert not manager.state.completed
     assert manager.state_file.read_bytes() == content
+
+
+@pytest.mark.parametrize("step", [1, None, 1.5], ids=["number", "none", "float"])
+def test_a_step_that_is_no_text_is_refused(film, step):
+    """It could be written, and not be read back: all that was done would be lost."""
+    manager = UniversalStateManager(TranscodeOperation("vbr", film))
+    with pytest.raises(NotStorable, match="step is a"):
+        manager.update_step(step)
+    assert not manager.state_file.exists()
+
+
+def test_what_programs_put_for_text_and_truth_is_read_back(film):
+    """A step that is an enum, a success that is a number, an exception for its message."""
+    operation = TranscodeOperation("vbr", film)
+    manager = UniversalStateManager(operation)
+    manager.update_step(Colour.RED)
+    manager.update_step("later")
+    assert manager.is_done(Colour.RED)
+    manager.mark_completed(1, error_message=ValueError("some frames were odd"))
+    state = reloaded(operation).state
+    assert state.steps_completed == ["red", "later"]
+    assert (state.success, state.error_message) == (True, "some frames were odd")
 
 
 # --- trouble
@@ -390,8 +442,11 @@ def test_a_disk_that_ends_in_the_middle_of_a_write_keeps_the_last_state_and_says
     assert saved(manager)["progress_percent"] == 60.0
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_disk_that_refuses_to_make_the_state_last_is_said_in_a_sentence(film, monkeypatch, code):
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.ENOSPC, "Make room there"), (errno.EROFS, "Make it writable"), (errno.EBADF, "See to that disk")],
+)
+def test_a_disk_that_refuses_to_make_the_state_last_is_said_in_a_sentence(film, monkeypatch, code, remedy):
     """Nothing half is left; the words are the system's."""
     manager = UniversalStateManager(TranscodeOperation("vbr", film))
 
@@ -399,7 +454,9 @@ def test_a_disk_that_refuses_to_make_the_state_last_is_said_in_a_sentence(film, 
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(StateNotSaved, match=f"{os.strerror(code)}; nothing was saved before"):
+    with pytest.raises(
+        StateNotSaved, match=f"{os.strerror(code)}; nothing was saved before. {remedy}, or name a state"
+    ):
         manager.save_state()
     assert states(film.parent) == []
 

@@ -80,6 +80,8 @@ def with_state_management(
         signature = inspect.signature(function)
         if FILES not in signature.parameters:
             raise OperationError(f"{function.__qualname__} has no parameter `files`: which files is it about?")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise OperationError(f"{function.__qualname__} is a generator: it has done nothing yet when it returns")
         job = _Job(function, signature, operation_type, resume_check, state_dir, pauses)
 
         @functools.wraps(function)

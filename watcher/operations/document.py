@@ -12,14 +12,16 @@ Times are seconds since 1970. Fields that are not ours are kept, and written bac
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from watcher.errors import StateBroken
+from watcher.errors import NotStorable, StateBroken
 from watcher.operations import operation as operations
+from watcher.operations import places
 from watcher.operations.values import plain
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ LARGEST_BYTES: Final = 64 << 20
 """Nobody's state is larger; a film under the name of a state must not fill the memory."""
 MTIME_SLACK_NS: Final = 2_000_000_000
 """FAT keeps times in steps of two seconds."""
+
+_NOTHING_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""A name too long for the file system is nobody's, as is one below a file."""
+_SOMETHING_ELSE: Final = frozenset({errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.EINVAL})
+"""A folder; a socket; links that lead in circles; what `places.read` found to be no regular file."""
+
+_LAST_SEC: Final = 253_402_300_800
+"""The year 10,000, beyond which a calendar has no date."""
 
 _NUMBER = (int, float)
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -106,21 +116,26 @@ def to_dict(state: TranscodeState) -> dict[str, Any]:
 
 
 def to_json(state: TranscodeState) -> bytes:
-    """Give the file's content. Raises NotStorable."""
-    return json.dumps(to_dict(state), indent=1, allow_nan=False).encode() + b"\n"
+    """Give the file's content. Raises NotStorable, also for what `read` would not take any more."""
+    content = json.dumps(to_dict(state), indent=1, allow_nan=False).encode() + b"\n"
+    if len(content) > LARGEST_BYTES:
+        size = f"{len(content) >> 20} MiB, and {LARGEST_BYTES >> 20} are the most"
+        raise NotStorable(
+            f"the state would have {size}: keep what is large in a file of its own, and its name in `data`"
+        )
+    return content
 
 
 def read(path: bytes) -> TranscodeState | None:
     """Read a state file; None when there is none. Raises StateBroken when it is not one, OSError when it cannot be read."""
     try:
-        # A pipe under that name would make a plain open wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise StateBroken("it is no regular file")
-            content = file.read(LARGEST_BYTES + 1)
-    except FileNotFoundError:
-        return None
+        content = places.read(path, LARGEST_BYTES + 1)
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return None
+        if error.errno in _SOMETHING_ELSE:
+            raise StateBroken("it is no regular file") from None
+        raise
     if len(content) > LARGEST_BYTES:
         raise StateBroken(f"it is larger than {LARGEST_BYTES >> 20} MiB")
     return from_json(content)
@@ -129,14 +144,20 @@ def read(path: bytes) -> TranscodeState | None:
 def from_json(content: bytes) -> TranscodeState:
     """Read the file's content, of this shape or the older one. Raises StateBroken, saying why."""
     try:
-        document = json.loads(content)
+        document = plain(json.loads(content, parse_constant=_refuse), "it")  # what is read can be written again
+    except NotStorable as error:
+        raise StateBroken(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise StateBroken("it is empty" if not content.strip(b"\0 \n") else f"it is no JSON ({error})") from None
     if not isinstance(document, dict):
         raise StateBroken("it holds no object")
     version = document.pop("schema_version", 0)
+    if isinstance(version, int) and version > VERSION:
+        raise StateBroken(
+            f"a newer version of the program wrote it (shape {version}; this one knows {VERSION}): update this"
+        )
     if version not in (0, VERSION):
-        raise StateBroken(f"it has the shape number {version!r}, which this version of the program does not know")
+        raise StateBroken(f"it has the shape {version!r}, which nobody writes")
     operation, unknown_of_operation = operations.from_document(document.pop("operation", None))
     found = {name: document.pop(name) for name in _FIELDS if name in document}
     _require_types(found)
@@ -153,6 +174,10 @@ def from_json(content: bytes) -> TranscodeState:
         raise StateBroken("start_time is missing") from None
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
 def _require_types(found: dict[str, Any]) -> None:
     for name in _NULL_IS_ABSENT & found.keys():
         if found[name] is None:
@@ -163,8 +188,13 @@ def _require_types(found: dict[str, Any]) -> None:
             not isinstance(found[name], kinds) or (isinstance(found[name], bool) and bool not in kinds)
         ):
             raise StateBroken(f"{name} is a {type(found[name]).__name__}")
+    for name in ("start_time", "end_time", "saved_at"):
+        if not abs(found.get(name) or 0) < _LAST_SEC:
+            raise StateBroken(f"{name} is {found[name]:g}, which is no time")
     if not all(isinstance(step, str) for step in found.get("steps_completed", ())):
         raise StateBroken("steps_completed holds something that is no text")
+    if not all(isinstance(number, int) for number in (found.get("input_seen") or {}).values()):
+        raise StateBroken("input_seen holds something that is no whole number")
 
 
 def see(path: bytes) -> dict[str, int] | None:

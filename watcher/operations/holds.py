@@ -137,8 +137,7 @@ def _require_other(path: bytes, operation_id: str) -> None:
 def holder_of(path: bytes) -> Holder | None:
     """Tell who works on the operation of a state file; None when nobody does, or nobody said."""
     try:
-        with open(path + places.LOCK, "rb") as file:
-            about: dict[str, Any] = json.loads(file.read(4096))
+        about: dict[str, Any] = json.loads(places.read(path + places.LOCK, 4096))
         holder = Holder(int(about["pid"]), str(about["host"]), str(about["operation_id"]), float(about["since"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

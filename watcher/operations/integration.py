@@ -90,6 +90,8 @@ class StateAwareOperation:
         try:
             manager.note_interruption(_reason(error, manager.pauses.leaving))
         except OperationError as unsaved:
+            if str(unsaved) == str(error):
+                return  # the job ended because of that, and says so
             log.error("not saved: %s", unsaved)  # noqa: TRY400  # the job's own exception is what goes on
             if error is not None:
                 error.add_note(str(unsaved))

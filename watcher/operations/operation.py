@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watcher.errors import OperationError, StateBroken
-from watcher.operations.values import plain
+from watcher.operations.values import plain, text
 
 TYPE_BYTES = 64
 """An operation's type is part of a file name, which may have 255."""
@@ -39,14 +39,19 @@ class TranscodeOperation:
 
     def __post_init__(self) -> None:
         """Bring the values into the form of a state file. Raises NotStorable, or OperationError for a bad type."""
-        name = self.operation_type
+        for one in dataclasses.fields(self):
+            value = plain(getattr(self, one.name), one.name)
+            object.__setattr__(self, one.name, _default(one) if value is None else value)
+        name = text(self.operation_type, "operation_type")
+        for path in ("input_file", "output_file"):
+            _require_path(getattr(self, path), path)
         if not name or "/" in name or "\0" in name or len(os.fsencode(name)) > TYPE_BYTES:
             raise OperationError(
                 f"{name!r} is no type of an operation: it becomes part of a file name, "
                 f"so it needs 1 to {TYPE_BYTES} bytes without a slash"
             )
-        for one in dataclasses.fields(self):
-            object.__setattr__(self, one.name, plain(getattr(self, one.name), one.name))
+        if not isinstance(self.extra_args, dict):
+            raise OperationError(f"extra_args is a {type(self.extra_args).__name__}, and must be a dict")
 
     @property
     def input_path(self) -> bytes:
@@ -58,6 +63,21 @@ class TranscodeOperation:
         """The same for the same job, in every process; any changed field makes it another."""
         words = json.dumps(to_document(absolute(self)), sort_keys=True)
         return f"{self.operation_type}-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+
+
+def _default(of: dataclasses.Field[Any]) -> Any:
+    """Give what stands for None: an option that was not given, as a state file has it too."""
+    if of.default_factory is not dataclasses.MISSING:
+        return of.default_factory()
+    return None if of.default is dataclasses.MISSING else of.default
+
+
+def _require_path(value: object, where: str) -> None:
+    if where == "output_file" and value is None:
+        return
+    path = text(value, where)
+    if not path or "\0" in path:
+        raise OperationError(f"{where} is {path!r}, which is no path")
 
 
 def absolute(operation: TranscodeOperation) -> TranscodeOperation:
@@ -78,17 +98,15 @@ def to_document(operation: TranscodeOperation) -> dict[str, Any]:
 def from_document(document: object) -> tuple[TranscodeOperation, dict[str, Any]]:
     """Read an operation back, with the fields that are not ours. Raises StateBroken.
 
-    The older shape writes null for every option that was not given; here that is the option's default.
+    The older shape writes null for every option that was not given.
     """
     if not isinstance(document, dict):
         raise StateBroken("operation is no object")
     known = {one.name for one in dataclasses.fields(TranscodeOperation)}
-    ours = {key: value for key, value in document.items() if key in known and value is not None}
+    ours = {key: value for key, value in document.items() if key in known}
     for key in ("operation_type", "input_file"):
-        if not isinstance(ours.get(key), str):
+        if ours.get(key) is None:
             raise StateBroken(f"operation.{key} is missing")
-    if not isinstance(ours.get("extra_args", {}), dict):
-        raise StateBroken("operation.extra_args is no object")
     try:
         operation = TranscodeOperation(**ours)
     except OperationError as error:

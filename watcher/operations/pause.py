@@ -83,7 +83,8 @@ class PauseManager:
             with self._lock:
                 if self.is_paused:
                     self._go_on.clear()  # where a signal was noted, and its thread is not yet awake
-            self._go_on.wait()
+            with self.shield():  # a signal's exception in the middle of `wait` would leave its lock undone
+                self._go_on.wait()
         if self._leaving is not None:
             raise SystemExit(self._leaving)
 

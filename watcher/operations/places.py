@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -80,11 +81,24 @@ def make_folder(path: bytes) -> None:
         os.mkdir(os.path.dirname(path))
 
 
+def read(path: bytes, at_most: int) -> bytes:
+    """Give the first bytes of a regular file. Raises OSError, EINVAL for what is none; a pipe holds nobody up."""
+    with open(path, "rb", opener=_open_to_read) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        return file.read(at_most)
+
+
+def _open_to_read(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def write(path: bytes, content: bytes) -> None:
     """Put a whole new file in the place of the old one: after a kill or a power cut one of them is there, whole."""
     new = path + NEW
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(new, flags, 0o666)
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()

@@ -51,8 +51,15 @@ class Record:
         self._hold: holds.Hold | None = None
         self._settling = threading.Lock()
         self._drop: weakref.finalize[Any, Any] | None = None
+        self._said: set[bytes] = set()
+        """The broken files of which the log knows."""
         self.newest = 0
         """The newest version in the file; changed under the hold's own lock."""
+
+    @property
+    def may_move(self) -> bool:
+        """Whether the place was chosen here, and not named by the program."""
+        return self._fixed is None
 
     def load(self) -> TranscodeState | None:
         """Find the operation's state and hold it; None when there is none. A broken file is none: the log says so."""
@@ -132,7 +139,7 @@ class Record:
         try:
             found = document.read(path)
         except StateBroken as broken:
-            log.warning("broken state kept: %s: %s", readable(path), broken)
+            self._say_broken(path, broken)
             return True
         return found is not None and not self._is_mine(found)
 
@@ -145,12 +152,17 @@ class Record:
         try:
             found = document.read(path)
         except StateBroken as broken:
-            log.warning("broken state not resumed: %s: %s", readable(path), broken)
+            self._say_broken(path, broken)
             return None
         if found is None or not self._is_mine(found):
             return None
         found.operation, found.operation_id = self._operation, self._operation.operation_id
         return found
+
+    def _say_broken(self, path: bytes, broken: StateBroken) -> None:
+        if path not in self._said:
+            self._said.add(path)
+            log.warning("broken state kept, and not resumed: %s: %s", readable(path), broken)
 
     def _is_mine(self, found: TranscodeState) -> bool:
         return found.operation_id == self._operation.operation_id or (

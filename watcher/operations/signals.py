@@ -14,11 +14,13 @@ The handler notes the wish and wakes a thread that does the rest: it may have in
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from watcher.operations.pause import PauseManager
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_SEC: Final = 1.0
+"""A terminal that closes, and many a program that ends us, sends several signals at once: the second must not break into
+the way out of the first. One that comes later does, should that hang."""
 _END: Final = 1 << 32
 """Added to the wake-up counter, ends the thread; below it, wishes are counted."""
 
@@ -44,6 +49,8 @@ class Listener:
         """A signal came while shielded."""
         self._asked = False
         """The terminal asked for the pause, and not a program."""
+        self._left_at = -math.inf
+        """When the main thread was last told to leave, on the monotonic clock."""
         self._wake = -1
         self._closing = threading.Lock()
         """Held by other threads that write to `_wake`: closed, its number may be another file's. Never by the handler."""
@@ -85,7 +92,7 @@ class Listener:
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, old)
         with self._closing:
-            wake, self._wake, self._struck = self._wake, -1, False
+            wake, self._wake, self._struck, self._left_at = self._wake, -1, False, -math.inf
         if self._thread is not None:
             os.eventfd_write(wake, _END)
             self._thread.join()
@@ -108,7 +115,7 @@ class Listener:
         finally:
             self._shields -= 1
             if self._struck and not self._shields:
-                self._struck = False
+                self._struck, self._left_at = False, time.monotonic()
                 raise SystemExit(self._wishes.leaving)
 
     def wake(self) -> None:
@@ -121,6 +128,8 @@ class Listener:
         code, wishes = 128 + number, self._wishes
         if os.getpid() != self._pid:  # a forked child inherits the handler, but neither the thread nor the job
             raise SystemExit(code)
+        if time.monotonic() - self._left_at < AGAIN_SEC:
+            return
         first = number == signal.SIGINT and not wishes.is_paused and wishes.leaving is None
         if first and _who_answers() is not None:
             self._asked = True
@@ -135,6 +144,7 @@ class Listener:
         if self._shields:
             self._struck = True
         else:
+            self._left_at = time.monotonic()
             raise SystemExit(code)
 
     def _listen(self, wake: int) -> None:

@@ -8,21 +8,23 @@ it. Every method may be called from several threads. Values that are in `state` 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import logging
 import os
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from watcher.errors import StateNotSaved
+from watcher.errors import NotStorable, StateNotSaved
 from watcher.operations import document
 from watcher.operations.document import INITIAL_STEP, RESULTS, TranscodeState
 from watcher.operations.operation import absolute
 from watcher.operations.pause import PauseManager, get_pause_manager
 from watcher.operations.record import Record
-from watcher.operations.values import plain
+from watcher.operations.values import plain, text
 from watcher.rules.names import readable
 
 if TYPE_CHECKING:
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
     from watcher.operations.operation import TranscodeOperation
 
 log = logging.getLogger("watcher.operations")
+
+_REMEDIES: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room there"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make it writable"),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO), "Move away what stands there"),
+    errno.ENOENT: "Make its folder",
+}
+"""What a person can do where a state cannot be written."""
 
 StrPath = str | bytes | os.PathLike[str]
 
@@ -85,25 +95,27 @@ class UniversalStateManager:
         `state.data`; `clips_extracted`, `optimization_results` and `best_result` in it set the fields of these names.
         Raises NotStorable, naming the value, and changes nothing; StateNotSaved; OperationHeld.
         """
-        kept = plain(data or {}, "data")
+        name, kept = text(step, "step"), plain(data or {}, "data")
         percent = None if progress is None else min(100.0, max(0.0, plain(float(progress), "progress")))
         with self._changing() as state:
-            if step != state.current_step:
+            if name != state.current_step:
                 _finish(state)
-                state.current_step = step
+                state.current_step = name
             if percent is not None:
                 state.progress_percent = percent
-            for name in RESULTS:
-                if name in kept:
-                    setattr(state, name, kept.pop(name))
+            for field in RESULTS:
+                if field in kept:
+                    setattr(state, field, kept.pop(field))
             state.data = {**state.data, **kept}
 
     def is_done(self, step: str) -> bool:
         """Tell whether a step was finished, now or before the interruption, and need not be done again."""
         with self._lock:
-            return step in self.state.steps_completed
+            return text(step, "step") in self.state.steps_completed
 
-    def mark_completed(self, success: bool, result: Any = None, error_message: str | None = None) -> None:
+    def mark_completed(
+        self, success: bool, result: Any = None, error_message: str | BaseException | None = None
+    ) -> None:
         """Tell that the operation is over, and how it ended; it is not resumed any more. Saves. Raises as `update_step`."""
         kept = plain(result, "result")
         with self._changing() as state:
@@ -111,8 +123,8 @@ class UniversalStateManager:
                 _finish(state)
                 state.progress_percent = 100.0
                 state.input_seen = None  # seen anew by the save: the job may have replaced its own input
-            state.completed, state.success, state.end_time = True, success, time.time()
-            state.error_message = error_message
+            state.completed, state.success, state.end_time = True, bool(success), time.time()
+            state.error_message = None if error_message is None else str(error_message)
             if result is not None:
                 state.best_result = kept
 
@@ -199,8 +211,14 @@ class UniversalStateManager:
     def _changing(self) -> Iterator[TranscodeState]:
         with self.pauses.shield():
             with self._lock:
+                before = dataclasses.replace(self.state, steps_completed=[*self.state.steps_completed])
                 yield self.state
-            self._save_if_wanted()
+            try:
+                self._save_if_wanted()
+            except NotStorable:
+                with self._lock:
+                    self.state = before
+                raise
 
     def _save_if_wanted(self) -> None:
         if self.auto_save:
@@ -208,9 +226,12 @@ class UniversalStateManager:
 
     def _not_saved(self, error: OSError) -> str:
         kept = "the one saved before it stands" if self._record.newest else "nothing was saved before"
+        elsewhere = ", or name a state folder elsewhere (state_dir)" if self._record.may_move else ""
+        named = error.filename2 or error.filename
+        place = os.fsencode(named) if isinstance(named, str | bytes) else self._record.path
         return (
-            f"the state of {readable(self.operation.input_path)} cannot be written to {readable(self._record.path)}: "
-            f"{error.strerror}; {kept}. Make room there, or give a state folder elsewhere"
+            f"the state of {readable(self.operation.input_path)} cannot be written to {readable(place)}: "
+            f"{error.strerror}; {kept}. {_REMEDIES.get(error.errno or 0, 'See to that disk')}{elsewhere}"
         )
 
 

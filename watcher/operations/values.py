@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from watcher.errors import NotStorable
 
 _AS_TEXT = (dt.date, dt.time, Decimal, UUID)
+_LONGEST_INTEGER: Final = 10**4000
+"""Python reads none of more than 4300 digits (sys.int_info.default_max_str_digits)."""
 
 
 def plain(value: object, where: str) -> Any:
@@ -24,24 +26,32 @@ def plain(value: object, where: str) -> Any:
 
     Paths (also as bytes) and dates become text, tuples and sets lists, dataclasses and mappings objects, numbers of
     other libraries numbers, an enum its value. `where` is the value's name for the message, as in "data.clips".
-    Raises NotStorable for everything else, for what contains itself, and for numbers that are not finite.
+    Raises NotStorable for everything else, for what contains itself, and for numbers that are not finite; so that
+    whatever this gives can be written, read and written again.
     """
-    return _plain(value, where, frozenset())
+    try:
+        return _plain(value, where, frozenset())
+    except RecursionError:
+        raise NotStorable(f"{where} is nested too deeply for a state file") from None
+
+
+def text(value: object, where: str) -> str:
+    """Give a value that must be text, or an enum of text. Raises NotStorable for any other: it could not be read back."""
+    made = plain(value, where)
+    if not isinstance(made, str):
+        raise NotStorable(f"{where} is a {type(value).__name__}, and must be text")
+    return made
 
 
 def _plain(value: object, where: str, inside: frozenset[int]) -> Any:
-    if value is None or (isinstance(value, bool | str) and not isinstance(value, enum.Enum)):
-        return value
     if isinstance(value, enum.Enum):
         return _plain(value.value, where, inside)
-    if isinstance(value, Integral):
-        return int(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | bytes | os.PathLike):
+        return _text(os.fsdecode(value), where)
     if isinstance(value, Real):
-        if not math.isfinite(value):
-            raise NotStorable(f"{where} is {float(value)}, which a state file cannot hold")
-        return float(value)
-    if isinstance(value, bytes | os.PathLike):
-        return os.fsdecode(value)
+        return _number(value, where)
     if isinstance(value, dt.timedelta):
         return value.total_seconds()
     if isinstance(value, _AS_TEXT):
@@ -49,6 +59,24 @@ def _plain(value: object, where: str, inside: frozenset[int]) -> Any:
     if id(value) in inside:
         raise NotStorable(f"{where} contains itself, which a state file cannot hold")
     return _container(value, where, inside | {id(value)})
+
+
+def _text(value: str, where: str) -> str:
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:  # half a pair of UTF-16, which nothing could show or write
+        raise NotStorable(f"{where} is {value!a}, which is no text") from None
+    return value
+
+
+def _number(value: Real, where: str) -> int | float:
+    if isinstance(value, Integral):
+        if abs(int(value)) > _LONGEST_INTEGER:
+            raise NotStorable(f"{where} is a number of thousands of digits, which a state file cannot hold")
+        return int(value)
+    if not math.isfinite(value):
+        raise NotStorable(f"{where} is {float(value)}, which a state file cannot hold")
+    return float(value)
 
 
 def _container(value: object, where: str, inside: frozenset[int]) -> Any:
