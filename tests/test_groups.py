@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from silent import silent
 from swaps import land, write
 
 from watcher.config.model import AudioSettings
@@ -293,6 +294,22 @@ async def test_a_sibling_without_stereo_is_left_alone_and_is_none(shelf):
     await shelf.put(A_stereo_mp4="51", A_avi="51")
     assert shelf.states() == {"A.stereo.mp4": P.IGNORED, "A.avi": DONE, "A.stereo.mkv": DONE}
     assert shelf.bench.entry("A.stereo.mp4").reason == "sibling_without_stereo"
+
+
+async def test_a_disk_that_falls_silent_before_its_sibling_is_made_is_waited_for(bench_on, tmp_path):
+    """All folders share the thread that asks."""
+    shelf = Shelf(bench_on(tmp_path, audio=AudioSettings(output="sidecar"), answer_within_sec=0.2))
+    write(shelf.bench.path("Film.avi"), b"51")
+    shelf.bench.see("Film.avi")
+    for check in shelf._due(complete=False):
+        await shelf._work(check)
+    with silent(shelf.bench.root), shelf.bench.engine.turn():
+        assert shelf.conversions.begin(shelf.bench.entry("Film.avi")) is None
+    waiting = shelf.bench.entry("Film.avi")
+    assert (waiting.processed_status, waiting.waits_for) == (P.NEW, "its disk: no answer")
+    assert waiting.next_check_at_ms > shelf.bench.engine.now_ms()
+    await shelf.later()
+    assert shelf.states() == {"Film.avi": DONE, "Film.stereo.mkv": DONE}
 
 
 async def test_a_sibling_still_arriving_is_waited_for_and_a_broken_one_not_for_ever(shelf):

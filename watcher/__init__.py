@@ -2,13 +2,13 @@
 
 The map, top to bottom; imports only go down:
 
-    cli            words to calls
+    cli            words to calls: what is said in commands/, each loaded when it is asked for; views draws tables
     testing/       films and a manager for tests of your own
     service/       library and manager (the public names); assembly (how a service is put together, once), lifecycle, bell,
                    loop (its turns), clock (its jumps), demand (work somebody waits for), shapes, health, legacy; the running thing: roots,
                    discovery, judging and scans, scanner, patience, hints, intake, dispatch, engine (the one place that
                    changes a status), checks, conversions, outcomes, landing and temps, pairs, second_thoughts, jobs,
-                   executor, work with its steps, interrupted, recovery, wishes, pausing, upkeep, metrics,
+                   executor, work with its steps and room, interrupted, recovery, wishes, pausing, upkeep, metrics,
                    counting, openmetrics, reloading, exposing, asking, doctor,
                    log (with calm, journal, telling, wording), notify
     media/         FFmpeg and films: tools, ffmpeg (with child and output), probe, structure, sparse, packets,

@@ -16,7 +16,7 @@ from watcher.media.probe import Probe
 from watcher.rules import audio, groups, names
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
-from watcher.service import pairs
+from watcher.service import pairs, patience
 from watcher.service.engine import LEASE_MARGIN_SEC
 from watcher.service.interrupted import Interrupted
 from watcher.service.jobs import JobSpec, new_attempt_id, stereo_settings
@@ -118,13 +118,16 @@ class Conversions:
             plan = stereo.plan(probe, decision, entry.path, stereo_settings(self._engine.config.audio))
             in_place = plan.target == entry.path
             removes_film = not in_place and not plan.sidecar
-            if removes_film and os.path.lexists(plan.target):
+            if removes_film and self._what_is_at(plan.target) is not None:
                 raise ConversionFailed("target_exists", f"{names.readable(plan.target)} is there already")
             replaces = None if removes_film else entry.signature if in_place else self._own_sidecar(plan.target, entry)
             keeps = self._engine.config.audio.keep_original and (in_place or removes_film)
             kept = replace.kept_path(entry.path) if keeps else None
         except ConversionFailed as error:
             self._refuse(entry, error.reason, error.detail)
+            return None
+        except OSError as error:  # of which TimeoutError: this is no trouble of the film's
+            self._wait_for_disk(entry, error)
             return None
         duration = probe.duration_sec
         lease = stereo.time_limit_sec(entry.size_bytes, duration) + LEASE_MARGIN_SEC
@@ -153,14 +156,23 @@ class Conversions:
         )
         return spec
 
+    def _what_is_at(self, path: bytes) -> Signature | None:
+        """Say what bears this name, if anything does. Raises OSError, or TimeoutError of a disk that has fallen silent."""
+        return patience.answer(self._engine.config.answer_within_sec, _look_at, path)
+
+    def _wait_for_disk(self, entry: FileEntry, error: OSError) -> None:
+        look_at = int(self._engine.backoff(1) * 1000)
+        self._store.update_entry(
+            entry, next_check_at_ms=look_at, waits_for=f"its disk: {error.strerror or 'no answer'}"
+        )
+
     def _own_sidecar(self, target: bytes, film: FileEntry) -> Signature | None:
         """Give the sidecar that we made and nobody has changed since, for this film or one that is gone; None for none.
 
         Raises ConversionFailed("sidecar_exists") for a file of somebody else's.
         """
-        try:
-            there = Signature.of(os.lstat(target))
-        except FileNotFoundError:
+        there = self._what_is_at(target)
+        if there is None:
             return None
         known = self._store.entry_at(target)
         if known is not None and known.made_from_id is not None and known.signature.same_content(there):
@@ -289,3 +301,10 @@ class Conversions:
             return self._engine.end_attempt(attempt_id)
         attempt = self._store.attempt(attempt_id)
         return self._store.entry(attempt.entry_id) if attempt is not None else None
+
+
+def _look_at(path: bytes) -> Signature | None:
+    try:
+        return Signature.of(os.lstat(path))
+    except FileNotFoundError:
+        return None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,16 +12,17 @@ from watcher.errors import ConversionFailed, StateNotSaved, ToolMissing
 from watcher.media import integrity, replace, space, stereo
 from watcher.media.probe import Probe
 from watcher.operations import PauseManager
-from watcher.rules import audio, names
+from watcher.rules import audio
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
 from watcher.service import landing
 from watcher.service.jobs import Checked, Failed, Made, stereo_settings
+from watcher.service.room import Room
 from watcher.service.steps import Steps
 from watcher.watch import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from watcher.config import StateConfig
     from watcher.media.ffmpeg import Tools
@@ -35,17 +33,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("watcher")
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Space that a running conversion counts on."""
-
-    device: int
-    size_bytes: int
-    temp: bytes
-
-
 class Worker:
-    """Does jobs on this machine, and keeps count of the disk space that running ones still need."""
+    """Does jobs on this machine."""
 
     def __init__(
         self, tools: Tools, config: Callable[[], StateConfig], temps: Temps, pauses: PauseManager | None = None
@@ -55,8 +44,7 @@ class Worker:
         self._config = config
         self._temps = temps
         self._pauses = pauses or PauseManager(signals=())
-        self._reserved: dict[str, _Held] = {}
-        """By attempt."""
+        self._room = Room()
 
     async def do(self, spec: JobSpec, report: Callable[[float], None]) -> Outcome:
         """Do one job. Raises only CancelledError, when its processes are gone; what a conversion has done by then stays."""
@@ -88,9 +76,11 @@ class Worker:
         assert spec.probe is not None and spec.decision is not None and spec.temp is not None  # noqa: S101, PT018
         film = Probe.from_dict(spec.probe)
         try:
-            self._temps.hold(spec.attempt_id, spec.temp)
+            self._temps.hold(spec.attempt_id, spec.temp)  # here: a thread might hold it when nobody lets go any more
             await asyncio.to_thread(replace.rehearse, landing.swap_of(spec), landing.keeping(self._config()))
-            with self._reserve(spec, film.duration_sec):
+            kbps = self._config().audio.bitrate_kbps
+            needed = space.free_space_needed(spec.signature.size_bytes, film.duration_sec, kbps)
+            async with self._room.hold(spec.temp, needed):
                 proof = await self._make(spec, spec.temp, film, audio.Decision.from_dict(spec.decision), report)
         except StateNotSaved as error:
             cause = error.__cause__
@@ -133,24 +123,6 @@ class Worker:
             steps.release()
         return proof
 
-    @contextmanager
-    def _reserve(self, spec: JobSpec, duration_sec: float | None) -> Iterator[None]:
-        """Hold the space a conversion needs, so that two of them do not count on the same free bytes."""
-        assert spec.temp is not None  # noqa: S101
-        folder = os.path.dirname(spec.temp)
-        device = os.stat(folder).st_dev
-        # What is written already, by another job or before an interruption, is free no more: only the rest is to come.
-        others = sum(
-            max(0, held.size_bytes - _written(held.temp)) for held in self._reserved.values() if held.device == device
-        )
-        needed = space.free_space_needed(spec.signature.size_bytes, duration_sec, self._config().audio.bitrate_kbps)
-        space.require_space(folder, max(0, needed - _written(spec.temp)) + others)
-        self._reserved[spec.attempt_id] = _Held(device, needed, spec.temp)
-        try:
-            yield
-        finally:
-            del self._reserved[spec.attempt_id]
-
 
 def _stands(spec: JobSpec) -> bool:
     try:
@@ -158,18 +130,6 @@ def _stands(spec: JobSpec) -> bool:
     except OSError:
         return False
     return there is not None and there.same_content(spec.signature)
-
-
-def _written(temp: bytes) -> int:
-    """Give the bytes that the files of a conversion have on disk."""
-    return sum(map(_allocated, (temp, names.beside(temp, b"track"))))
-
-
-def _allocated(path: bytes) -> int:
-    try:
-        return os.stat(path).st_blocks * 512
-    except OSError:
-        return 0
 
 
 def _word_of(error: OSError) -> str:
