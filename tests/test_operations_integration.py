@@ -85,7 +85,7 @@ def test_a_block_that_ends_cleanly_leaves_nothing_behind(film):
     ids=["error", "ctrl-c", "cancelled"],
 )
 def test_a_block_that_is_interrupted_is_resumed_by_the_next_one(film, error, reason):
-    """The exception goes on, itself; the step, the data and the reason are there again."""
+    """The exception goes on, itself; the step, the data and the reason are there again, until the work goes on."""
     operation = TranscodeOperation("vbr", film, preset="slow")
     with pytest.raises(type(error)) as raised, StateAwareOperation(operation) as manager:
         manager.update_step("probe")
@@ -97,7 +97,10 @@ def test_a_block_that_is_interrupted_is_resumed_by_the_next_one(film, error, rea
 
     with StateAwareOperation(operation) as manager:
         assert (manager.state.current_step, manager.state.data) == ("encode", {"piece": 3})
-        assert manager.is_done("probe")
+        assert (manager.is_done("probe"), manager.state.error_message) == (True, reason)
+        manager.update_step("encode", 50)
+        (found,) = find_resumable_operations(film.parent)
+        assert found["error_message"] is None, "a kill that comes now was not that reason"
     assert state_names(film.parent) == []
 
 

@@ -1,6 +1,7 @@
 """Pausing and leaving, heard in the main thread, wished for from anywhere."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,14 @@ import time
 
 import pytest
 
-from watcher.operations import PauseManager, StateAwareOperation, TranscodeOperation, UniversalStateManager, places
+from watcher.operations import (
+    PauseManager,
+    StateAwareOperation,
+    TranscodeOperation,
+    UniversalStateManager,
+    places,
+    signals,
+)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -205,6 +213,25 @@ def test_a_signal_in_the_middle_of_a_pause_takes_effect_after_it(operation, monk
         pytest.fail("it went on")
     manager.pauses.resume()
     assert (left.value.code, woken) == (143, [True])
+
+
+def test_a_terminal_is_told_whether_all_stands_still_already_or_will(operation, child, monkeypatch, capsys):
+    """With a child at work all does at once; without one, at the next pause point. Enter goes on."""
+    reading, keys = os.pipe()
+    monkeypatch.setattr(signals, "_who_answers", lambda: reading)
+    with StateAwareOperation(operation) as manager:
+        for job in (contextlib.nullcontext(), manager.pauses.children.allow(child)):
+            with job:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.write(keys, b"\n")
+                manager.check_pause_point()
+    os.close(keys)
+    os.close(reading)
+    said = capsys.readouterr().err.split("\n\n")
+    assert [line.partition(":")[0].strip() for line in said if "Ctrl-C" in line] == [
+        "pausing at the next pause point",
+        "paused",
+    ]
 
 
 def test_of_several_signals_at_once_the_first_is_heard(operation):

@@ -471,7 +471,7 @@ def test_a_folder_that_takes_no_state_is_read_all_the_same(film):
     manager = UniversalStateManager(operation)
     assert manager.load_state()
     assert manager.state.progress_percent == 40.0
-    with pytest.raises(StateNotSaved):
+    with pytest.raises(StateNotSaved, match=r"the one saved before it stands\. Move away what stands"):
         manager.save_state()
 
 

@@ -98,15 +98,14 @@ def _lock(path: bytes, operation_id: str) -> int | None:
     lock = path + places.LOCK
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                log.warning("this file system has no locks: nothing keeps a second process from %s", readable(path))
-                return descriptor
+        refused = _refused(descriptor)
+        if refused in _NO_LOCKS:
+            log.warning("this file system has no locks: nothing keeps a second process from %s", readable(path))
+            return descriptor
+        if refused:
             os.close(descriptor)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
+            if refused not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise OSError(refused, os.strerror(refused), lock)
             _require_other(path, operation_id)
             return None
         if _is_still(lock, descriptor):
@@ -117,6 +116,15 @@ def _lock(path: bytes, operation_id: str) -> int | None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({**about, "started": _started(os.getpid())}).encode(), 0)
     return descriptor
+
+
+def _refused(descriptor: int) -> int:
+    """Give the number of the error with which the kernel refuses the lock; 0 when we have it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
 
 
 def _is_still(lock: bytes, descriptor: int) -> bool:

@@ -53,7 +53,9 @@ class Record:
         self._drop: weakref.finalize[Any, Any] | None = None
         self._said: set[bytes] = set()
         """The broken files of which the log knows."""
-        self.newest = 0
+        self.stands = False
+        """Whether a state is known to be in the file."""
+        self._newest = 0
         """The newest version in the file; changed under the hold's own lock."""
 
     @property
@@ -66,6 +68,7 @@ class Record:
         path = self._retry(self._find)
         if path is None:
             return None
+        self.stands = True
         with contextlib.suppress(OSError):  # a folder that cannot be written: saving will say so
             self._retry(lambda: self._settle((path,)))
         return self._retry(lambda: self._read_own(path))  # read when it is ours: nobody changes it any more
@@ -96,7 +99,10 @@ class Record:
         return self._retry(lambda: document.see(self._operation.input_path))
 
     def _retry(self, work: Callable[[], Result]) -> Result:
-        return self._drive.retry(work, self._cancelled)
+        try:
+            return self._drive.retry(work, self._cancelled)
+        except OperationHeld as held:
+            raise held.with_traceback(None) from None  # whoever reads it needs no way through the retrying
 
     def _remove(self, path: bytes) -> None:
         self._drive.require()
@@ -106,9 +112,9 @@ class Record:
         self._drive.require()
         hold = self._hold or self._settle(self._candidates())
         with hold.writing:
-            if version > self.newest:
+            if version > self._newest:
                 places.write(self.path, content)
-                self.newest = version
+                self._newest, self.stands = version, True
 
     def _candidates(self) -> tuple[bytes, ...]:
         if self._fixed is not None:

@@ -169,7 +169,8 @@ class Listener:
             elif going:
                 self._wishes.request_pause()
                 if not asked:
-                    _say("paused: Enter goes on, Ctrl-C saves and leaves")
+                    when = "paused" if self._wishes.children else "pausing at the next pause point"
+                    _say(f"{when}: Enter goes on, Ctrl-C saves and leaves")
                 asked = True
 
     def _take_answer(self, terminal: int) -> None:

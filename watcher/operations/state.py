@@ -101,6 +101,7 @@ class UniversalStateManager:
             if name != state.current_step:
                 _finish(state)
                 state.current_step = name
+            state.error_message = None  # what stopped it last, it has got over
             if percent is not None:
                 state.progress_percent = percent
             for field in RESULTS:
@@ -145,7 +146,11 @@ class UniversalStateManager:
             state.error_message = reason
 
     def check_pause_point(self) -> None:
-        """Wait here while a pause is wished for. Raises SystemExit when it is time to leave."""
+        """Wait here while a pause is wished for. Raises SystemExit when it is time to leave.
+
+        Signals are wishes inside `StateAwareOperation`, a decorated function or `with manager.pauses.listening()`;
+        elsewhere Ctrl-C is Python's own, and what was saved last stands.
+        """
         self.pauses.check(self._save_if_wanted)
 
     async def check_pause_point_async(self) -> None:
@@ -171,7 +176,8 @@ class UniversalStateManager:
                     content = document.to_json(self.state)
                 self._record.save(content, version)
             except OSError as error:
-                raise StateNotSaved(self._not_saved(error)) from error
+                # The way through the retrying says nothing to whoever reads the traceback.
+                raise StateNotSaved(self._not_saved(error)) from error.with_traceback(None)
 
     def load_state(self) -> bool:
         """Go on from the saved state of this operation; False, and nothing changed, when there is none to go on from.
@@ -225,7 +231,7 @@ class UniversalStateManager:
             self.save_state()
 
     def _not_saved(self, error: OSError) -> str:
-        kept = "the one saved before it stands" if self._record.newest else "nothing was saved before"
+        kept = "the one saved before it stands" if self._record.stands else "nothing was saved before"
         elsewhere = ", or name a state folder elsewhere (state_dir)" if self._record.may_move else ""
         named = error.filename2 or error.filename
         place = os.fsencode(named) if isinstance(named, str | bytes) else self._record.path
