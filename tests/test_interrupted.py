@@ -7,6 +7,7 @@ import re
 import pytest
 from swaps import Flight, end, names, recovered, write
 
+from watcher import views
 from watcher.operations import PauseManager
 from watcher.rules import names as naming
 from watcher.rules.statuses import IntegrityStatus as I
@@ -16,6 +17,7 @@ from watcher.service.conversions import Conversions
 from watcher.service.demand import OnDemand
 from watcher.service.jobs import Cancelled, Failed
 from watcher.service.steps import Steps, kept_share
+from watcher.store.store import add_request
 
 STREAMS = [
     {"index": 0, "codec_type": "video", "codec_name": "h264"},
@@ -240,9 +242,16 @@ def test_it_is_listed_with_all_other_operations_and_resumed_by_the_service_alone
 
 
 async def test_why_and_status_say_where_it_will_go_on(flight, bench, call, monkeypatch):
-    """It does not run, and is not forgotten."""
+    """It does not run, and is not forgotten; in a pause it does not run either, and the pause is named."""
     monkeypatch.setenv("STATE_DB_URL", str(bench.store.path))
     await interrupted(flight)
-    assert "its turn: its convert was interrupted, and goes on at 43 %" in call("why", flight.swap.film)[1]
+    assert "its turn: its conversion was interrupted, and goes on at 43 %" in call("why", flight.swap.film)[1]
     assert re.search(r"convert +43 % +waits +/", call("status")[1])
     assert '"running_jobs": []' in call("status", "--json")[1]
+
+    add_request(bench.store.path, "pause", b"", views.now_ms(), {"reason": "film night"})
+    paused = "paused until somebody resumes it: film night"
+    assert f"goes on at 43 %; but all is {paused}" in " ".join(call("why", flight.swap.film)[1].split())
+    with bench.engine.turn():
+        Conversions(bench.engine).begin(flight.entry())
+    assert f"its conversion, which stands still at 43 %: {paused}" in " ".join(call("why", flight.swap.film)[1].split())

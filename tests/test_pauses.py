@@ -148,6 +148,11 @@ def test_a_pause_is_asked_for_and_told_of_while_no_service_runs(call, bench):
     told = json.loads(call("status", "--json")[1])["paused"]
     assert (told["reason"], told["until"][-1]) == (r"film\n night", "Z")
     assert call("next")[1].startswith("paused until 2")
+    assert json.loads(call("next", "--json")[1])["paused"] == told
+    assert "but no service runs now, and all is paused until 2" in " ".join(
+        call("why", bench.path("film.mkv"))[1].split()
+    )
+    assert json.loads(call("why", "--json", bench.path("film.mkv"))[1])["paused"] == told
     assert "paused until 2" in call("health")[1]
     assert json.loads(call("health", "--json")[1])["paused"] == told
     assert call("pause")[1].startswith("it was paused already; now paused until somebody resumes it; no service")

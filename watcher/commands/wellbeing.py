@@ -14,7 +14,7 @@ from watcher.errors import ToolError
 from watcher.media import tools
 from watcher.service import health as inspection
 from watcher.service.metrics import StateMetrics
-from watcher.service.shapes import paused
+from watcher.service.shapes import of_pause, paused
 from watcher.service.upkeep import metrics_file
 from watcher.store import connection, pauses, reports
 
@@ -108,7 +108,8 @@ def upcoming(loaded: Loaded, *, limit: int, as_json: bool) -> int:
     now = views.now_ms()
     if as_json:
         for entry in entries:
-            views.json_line({"at": views.iso(entry.at_ms), **views.path_keys(entry.path), "waits_for": entry.waits_for})
+            told = {**views.path_keys(entry.path), "waits_for": entry.waits_for, "paused": of_pause(pause)}
+            views.json_line({"at": views.iso(entry.at_ms), **told})
         return common.EXIT_OK
     console = views.out()
     if pause is not None:

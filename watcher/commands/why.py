@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -13,17 +14,28 @@ from watcher.commands import common, listing
 from watcher.rules import groups, names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.rules.verdict import Verdict
-from watcher.store import connection, reports
+from watcher.service.shapes import of_pause, paused
+from watcher.store import connection, pauses, reports
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from watcher.config import Loaded
-    from watcher.store.reports import Listed, Story
+    from watcher.rules.pauses import Pause
+    from watcher.store.reports import Job, Listed, Story
     from watcher.store.store import StateStore
 
 
 _MEASURED = (("seconds", "s"), ("loudness_lufs", "LUFS"), ("true_peak_dbtp", "dBTP peak"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """Who would work on a file, and whether it may."""
+
+    pid: int | None
+    """None when no service runs."""
+    pause: Pause | None
 
 
 def why(loaded: Loaded, file: os.PathLike[str], *, as_json: bool) -> int:
@@ -32,7 +44,8 @@ def why(loaded: Loaded, file: os.PathLike[str], *, as_json: bool) -> int:
     with common.reading(loaded) as store:
         story = reports.story(store, path) or reports.story(store, common.without_links(path))
         reason = "" if story else _why_unknown(loaded, store, path)
-    pid = connection.writer_pid(loaded.config.database_path())
+        pause = pauses.lasting(store, views.now_ms())
+    service = _Service(connection.writer_pid(loaded.config.database_path()), pause)
     if story is None:
         if as_json:
             views.json_line({**views.path_keys(path), "known": False, "reason": reason})
@@ -40,9 +53,9 @@ def why(loaded: Loaded, file: os.PathLike[str], *, as_json: bool) -> int:
             views.out().print(Text.assemble(views.path_text(path, "bold"), f" is not known: {reason}"))
         return common.EXIT_NO
     if as_json:
-        views.json_line(_as_json(story, pid))
+        views.json_line(_as_json(story, service))
     else:
-        _show(story, pid, views.out())
+        _show(story, service, views.out())
     return common.EXIT_OK
 
 
@@ -67,7 +80,7 @@ def _why_unknown(loaded: Loaded, store: StateStore, path: bytes) -> str:
     return "it has not been found yet; a running service finds it with its next scan at the latest"
 
 
-def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
+def _as_json(story: Story, service: _Service) -> dict[str, Any]:
     return {
         **listing.as_dict(story.file),
         "known": True,
@@ -91,7 +104,8 @@ def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
             "started_at": views.iso(story.running.started_at_ms),
             "interrupted": story.running.interrupted,
         },
-        "service": {"running": pid is not None, "pid": pid},
+        "service": {"running": service.pid is not None, "pid": service.pid},
+        "paused": of_pause(service.pause),
         "journal": [
             {
                 "at": views.iso(line.at_ms),
@@ -106,12 +120,12 @@ def _as_json(story: Story, pid: int | None) -> dict[str, Any]:
     }
 
 
-def _show(story: Story, pid: int | None, console: Console) -> None:
+def _show(story: Story, service: _Service, console: Console) -> None:
     console.print(views.path_text(story.file.path, "bold"))
     facts = views.table("", "", header=False)
     facts.columns[0].style = "dim"
     facts.columns[1].overflow = "fold"
-    for key, value in _facts(story, pid):
+    for key, value in _facts(story, service):
         facts.add_row(key, value)
     views.block(console, facts)
     console.print(views.heading("History"))
@@ -137,7 +151,7 @@ def _change(line: reports.Line) -> tuple[Text, Text]:
     return moved, Text(line.reason, overflow="fold")
 
 
-def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
+def _facts(story: Story, service: _Service) -> list[tuple[str, Text | str]]:
     file = story.file
     now = views.now_ms()
     facts: list[tuple[str, Text | str]] = [
@@ -153,7 +167,7 @@ def _facts(story: Story, pid: int | None) -> list[tuple[str, Text | str]]:
     if kept := (story.proof or {}).get("kept_original"):
         facts.append(("original", Text(f"kept as {kept}", overflow="fold")))
     facts += [
-        ("waits for", _waits_for(story, pid, now)),
+        ("waits for", _waits_for(story, service, now)),
         (
             "file",
             f"{views.size(file.size_bytes)}, modified {views.local(story.mtime_ns // 1_000_000)}, inode {story.inode}",
@@ -232,21 +246,30 @@ def _number(things: Any, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def _waits_for(story: Story, pid: int | None, now: int) -> str:
+def _waits_for(story: Story, service: _Service, now: int) -> str:
     file = story.file
     if file.missing_since_ms is not None:
         return "its file: it is gone from disk, and forgotten when it does not come back"
     if story.root_suspended_because:
         return f"its folder, which is suspended: {story.root_suspended_because}"
-    if story.running is not None and pid is not None:
-        job = story.running
-        if job.interrupted:
-            return f"its turn: its {job.kind} was interrupted, and goes on at {100 * job.progress:.0f} %"
-        return f"its {job.kind}, which runs: {100 * job.progress:.0f} % after {views.span(now - job.started_at_ms)}"
+    if story.running is not None and service.pid is not None:
+        return _work(story.running, service, now)
     if file.next_check_at_ms is None:
         given_up = file.integrity is IntegrityStatus.QUARANTINED or file.processed is ProcessedStatus.CONVERT_FAILED
         rests = "a person: `watcher retry` tries again" if given_up else "nothing: it rests until it changes"
         return file.waits_for or rests
-    stopped = "" if pid is not None else "; but no service runs now"
+    hindered = [] if service.pid is not None else ["no service runs now"]
+    hindered += [] if service.pause is None else [f"all is {paused(service.pause)}"]
+    but = f"; but {', and '.join(hindered)}" if hindered else ""
     due = f"until {views.local(file.next_check_at_ms)}" if file.next_check_at_ms > now else "due now"
-    return f"{file.waits_for or 'its next step'}, {due}{stopped}"
+    return f"{file.waits_for or 'its next step'}, {due}{but}"
+
+
+def _work(job: Job, service: _Service, now: int) -> str:
+    work = "conversion" if job.kind == "convert" else job.kind
+    if job.interrupted:
+        but = f"; but all is {paused(service.pause)}" if service.pause is not None else ""
+        return f"its turn: its {work} was interrupted, and goes on at {100 * job.progress:.0f} %{but}"
+    if service.pause is not None:
+        return f"its {work}, which stands still at {100 * job.progress:.0f} %: {paused(service.pause)}"
+    return f"its {work}, which runs: {100 * job.progress:.0f} % after {views.span(now - job.started_at_ms)}"
