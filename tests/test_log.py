@@ -136,6 +136,44 @@ def test_elsewhere_a_line_is_a_json_object_with_readable_names(monkeypatch):
     assert (line["from"], line["level"]) == ("/films/a", "info")
 
 
+# --- a person
+
+
+def test_on_a_terminal_a_line_is_what_the_journal_says(monkeypatch):
+    """Trouble in colour, except for those who want none; and a trace below its line."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    trouble = {
+        "path": ODD,
+        "from": "PENDING",
+        "to": "INCOMPLETE",
+        "reason": "truncated",
+        "detail": "cut: half is there",
+    }
+
+    def said():
+        monkeypatch.setattr(log, "_calm", Calm())
+        log.set_up("info", "auto", stream := Terminal())
+        logger().warning("check_failed", **trouble)
+        try:
+            raise RuntimeError("no disk")
+        except RuntimeError:
+            logger().exception("job crashed", path=b"/films/a.mkv")
+        return stream.getvalue().splitlines()
+
+    first, second, *trace = said()
+    shown = r"not whole: /films/caf\xe9 \x1b[31m\n.mkv (cut: half is there)"
+    assert re.fullmatch(r"\x1b\[2m\d\d:\d\d:\d\d\x1b\[0m \x1b\[33m" + re.escape(shown) + r"\x1b\[0m", first)
+    assert "a fault of this program: /films/a.mkv" in second
+    assert trace[-1] == "RuntimeError: no disk"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d " + re.escape(shown), said()[0])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 # --- words
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -37,19 +38,22 @@ def set_up(level: str, form: str, stream: TextIO | None = None) -> None:
     """Send every log line of the program, and of the libraries it uses, to one stream in one form.
 
     `form` is "auto", "pretty", "json" or "journal"; auto is the journal where the stream leads to it, pretty on a
-    terminal, else JSON.
+    terminal, else JSON. Pretty is the sentences of the journal; at "debug" it is every key.
     """
     stream = stream or sys.stderr
     if form == "journal" or (form == "auto" and journal.is_ours(stream)):
         _to_journal(level, journal.Journal())
         return
     pretty = form == "pretty" or (form == "auto" and stream.isatty())
+    if pretty and level != "debug":
+        _to_person(level, stream)
+        return
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
+        structlog.processors.TimeStamper(fmt=_TIME if pretty else "iso", utc=not pretty),
     ]
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=20, sort_keys=False)
+        structlog.dev.ConsoleRenderer(colors=_in_colour(stream), pad_event_to=20, sort_keys=False)
         if pretty
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
@@ -113,6 +117,43 @@ def _in_order(_logger: Any, _name: str, event: Event) -> Event:
     """Put first what a person reads first."""
     first: dict[str, Any] = {key: event.pop(key) for key in ("timestamp", "level", "event", "path") if key in event}
     return {**first, **event}
+
+
+# --- a person at a terminal
+
+_TIME = "%H:%M:%S"
+_DIM, _GREEN, _YELLOW, _RED = "2", "32", "33", "1;31"
+_COLOURS = {"warning": _YELLOW, "error": _RED, "exception": _RED, "critical": _RED}
+
+
+def _to_person(level: str, stream: TextIO) -> None:
+    time_and_rest = [structlog.processors.TimeStamper(fmt=_TIME, utc=False), structlog.processors.format_exc_info]
+    _configure(level, [_calm, *time_and_rest, _Line(_in_colour(stream))], structlog.PrintLoggerFactory(stream))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _TIME))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _in_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")  # see no-color.org
+
+
+class _Line:
+    """Makes a line of an event: the time, and what the journal says of it."""
+
+    def __init__(self, in_colour: bool) -> None:
+        self._in_colour = in_colour
+
+    def __call__(self, _logger: Any, method: str, event: Event) -> str:
+        when, trace = event.pop("timestamp"), event.pop("exception", "")
+        saying = wording.SAYINGS.get(str(event["event"]))
+        is_good_news = saying is not None and saying.priority == wording.NOTICE
+        colour = _COLOURS.get(method, _GREEN if is_good_news else "")
+        line = f"{self._in(_DIM, when)} {self._in(colour, wording.message(event))}"
+        return f"{line}\n{trace}" if trace else line
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"\033[{colour}m{text}\033[0m" if colour and self._in_colour else text
 
 
 # --- the journal
