@@ -102,7 +102,7 @@ def test_an_empty_variable_is_as_if_it_were_not_there(monkeypatch):
     [
         ("stable_wait_secs = 5", ["settings.toml", "'stable_wait_secs'", "did you mean 'stable_wait_sec'?"]),
         ("[audio]\nbitrate = 5", ["settings.toml", "'audio.bitrate'", "did you mean 'bitrate_kbps'?"]),
-        ('stable_wait_sec = "soon"', ["settings.toml", "stable_wait_sec = 'soon'", "valid number"]),
+        ('stable_wait_sec = "soon"', ["settings.toml", "stable_wait_sec = 'soon'", "should be a number"]),
         ("stable_wait_sec = -1", ["settings.toml", "stable_wait_sec = -1", "greater than or equal to 0"]),
         ("stable_wait_sec = false", ["stable_wait_sec = False", "true and false are no values"]),
         ('audio = "loud"', ["settings.toml", "audio = 'loud'"]),
@@ -110,6 +110,9 @@ def test_an_empty_variable_is_as_if_it_were_not_there(monkeypatch):
         ('storage_url = "postgres://here"', ["storage_url = 'postgres://here'", "only SQLite"]),
         ('[audio]\nlanguages = ["dutsh"]', ["audio.languages", "dutsh: no language known here"]),
         ("[audio]\nlanguages = []", ["at least one language must be named"]),
+        ('[audio]\nlanguages = "de"', ["settings.toml: audio.languages = 'de'", 'a list, such as ["one", "two"]']),
+        ('[watch]\npath = "/"', ["settings.toml: watch = {'path': '/'}", "a table of its own: [[watch]]"]),
+        ('[[watch]]\nmode = "poll"', ["settings.toml: watch.0 has no path"]),
         ("stable_wait_sec 5", ["settings.toml", "line 1"]),
     ],
 )
@@ -131,6 +134,7 @@ def test_all_errors_are_said_at_once(write):
         ("WATCHER_AUDIO__BITRATE", "5", "there is no setting 'audio.bitrate'"),
         ("WATCHER_STABLE_WAIT_SEC__X", "5", "there is no setting 'stable_wait_sec.x'"),
         ("WATCHER_EXTENSIONS", ".mkv", "extensions = '.mkv': should be JSON"),
+        ("WATCHER_AUDIO__LANGUAGES", "de", "WATCHER_AUDIO__LANGUAGES: audio.languages = 'de': should be JSON"),
         ("WATCHER_AUDIO__AT_ONCE", "many", "audio.at_once = 'many'"),
         ("WATCHER_AUDIO", "3", "audio = 3"),
         ("STATE_LOG_LEVEL", "loud", "log_level = 'loud'"),

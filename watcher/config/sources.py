@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import pydantic_settings
 from pydantic_settings import EnvSettingsSource
@@ -130,12 +130,9 @@ def _from_environment() -> list[tuple[str, dict[str, Any]]]:
         # An empty variable is how shells, containers and units leave one out.
         found = EnvSettingsSource(StateConfig, env_ignore_empty=True)()
     except pydantic_settings.SettingsError as error:
-        key = str(error).split('"')[1]
-        name = variables.get(key, f"WATCHER_{key.upper()}")
+        key, name = _unreadable(str(error).split('"')[1], variables)
         value = os.environ.get(name, "")
-        raise SettingsError(
-            f'environment {name}: {key} = {value!r}: should be JSON, such as [".mkv", ".mp4"]'
-        ) from None
+        raise SettingsError(f'environment {name}: {key} = {value!r}: should be JSON, such as ["one", "two"]') from None
     for key, value in found.items():
         table: dict[str, Any] = value if isinstance(value, dict) else {}
         for part, inner_value in table.items():
@@ -143,6 +140,14 @@ def _from_environment() -> list[tuple[str, dict[str, Any]]]:
         if not table:
             layers.append((_variable(variables, key), {key: value}))
     return layers
+
+
+def _unreadable(field: str, variables: dict[str, str]) -> tuple[str, str]:
+    """Give key and variable of what is no JSON; of a table only the field is known, and that it is one of its lists."""
+    if field in variables:
+        return field, variables[field]
+    keys = (key for key, kind in TABLES[field].model_fields.items() if get_origin(kind.annotation) is tuple)
+    return next((key, variables[key]) for key in (f"{field}.{key}" for key in keys) if key in variables)
 
 
 def _variable(variables: dict[str, str], *keys: str) -> str:
