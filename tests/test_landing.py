@@ -295,6 +295,18 @@ async def test_an_attribute_that_is_lost_is_said_or_refused(tmp_path, bench_on, 
         assert "; ".join(bench.store.finding(entry.id).proof["lost_attributes"]) == words
 
 
+async def test_a_hard_link_elsewhere_keeps_the_film_as_it_was_and_that_is_told(tmp_path, bench_on):
+    """As a torrent that goes on seeding has one: its content is not touched, and its room is not free."""
+    bench = bench_on(tmp_path)
+    flight = Flight(bench, "in_place")
+    elsewhere = tmp_path / "seeding.mkv"
+    os.link(flight.swap.film, elsewhere)
+    before = elsewhere.read_bytes()
+    await flight.land()
+    assert bench.store.finding(flight.entry().id).proof["other_names"] == 1
+    assert elsewhere.read_bytes() == before
+
+
 # --- when it is tried again
 
 

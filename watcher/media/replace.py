@@ -74,6 +74,8 @@ class Prepared:
     signature: Signature
     lost: tuple[str, ...]
     """Attributes of the film that it could not be given, each as `what: why`."""
+    other_names: int = 0
+    """So many hard links elsewhere keep the film's old content, and its room on the disk."""
 
 
 def temp_path(source: bytes, attempt_id: str) -> bytes:
@@ -128,7 +130,8 @@ def prepare(swap: Swap, keeping: Keeping, writer_of: WriterOf) -> Prepared:
         lost = attributes.copy(swap.film, swap.temp, keep_mtime=keeping.mtime)
         _refuse_loss(lost, keeping)
         disk.sync(swap.temp)
-        return Prepared(Signature.of(os.lstat(swap.temp)), tuple(lost))
+        others = os.lstat(swap.film).st_nlink - 1 if swap.target == swap.film or swap.removes_film else 0
+        return Prepared(Signature.of(os.lstat(swap.temp)), tuple(lost), others)
 
 
 def place(swap: Swap, writer_of: WriterOf) -> Signature:

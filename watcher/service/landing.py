@@ -121,6 +121,8 @@ def _proof(outcome: Made, prepared: Prepared) -> dict[str, Any]:
     proof = dict(outcome.proof)
     if prepared.lost:
         proof["lost_attributes"] = list(prepared.lost)
+    if prepared.other_names:
+        proof["other_names"] = prepared.other_names
     if outcome.spec.kept is not None:
         proof["kept_original"] = names.readable(outcome.spec.kept.rpartition(b"/")[2])
     return proof
