@@ -162,6 +162,7 @@ def test_a_single_untagged_track_is_english_only_where_the_rules_say_so(language
     """The setting `untagged_is_english` speaks of films with one sound track."""
     film = [PICTURE, track(1, language)]
     assert decide(film, AudioRules()).reason == "no_english"
+    assert "untagged_is_english = true takes it for English" in decide(film, AudioRules()).sentence
     assert decide(film, AudioRules(untagged_is_english=True)).source == 1
     assert decide([*film, track(2, language)], AudioRules(untagged_is_english=True)).reason == "no_english"
 

@@ -125,11 +125,11 @@ def test_list_gives_json_lines_with_odd_names_marked(call, library):
 def test_a_wrong_filter_names_the_right_ones(call, library):
     """Unknown statuses and folders are errors, not empty lists."""
     code, out, err = call("list", "--integrity", "broken")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "'broken' is no status" in err
     assert all(status.name in err for status in I)
     code, _, err = call("list", "--root", "/nowhere")
-    assert (code, str(library.root) in err) == (1, True)
+    assert (code, str(library.root) in err) == (2, True)
 
 
 # --- why
@@ -205,11 +205,16 @@ def test_why_shows_what_else_belongs_to_the_film(call, library):
 
 
 def test_why_says_what_became_of_attributes_and_of_the_original(call, library):
-    proof = {"lost_attributes": ["owner: Operation not permitted"], "kept_original": "good.mkv.original"}
+    proof = {
+        "lost_attributes": ["owner: Operation not permitted"],
+        "kept_original": "good.mkv.original",
+        "other_names": 2,
+    }
     library.store.put_finding(library.entry("good.mkv").id, proof=proof)
     out = call("why", library.path("good.mkv"))[1]
     assert "not kept    owner: Operation not permitted" in out
     assert "original    kept as good.mkv.original" in out
+    assert "also        2 other names (hard links) keep the film as it was, and its room on the disk" in out
 
 
 def test_why_says_why_a_file_is_not_known(call, library, tmp_path):
@@ -218,6 +223,7 @@ def test_why_says_why_a_file_is_not_known(call, library, tmp_path):
     (library.root / "link.mkv").symlink_to("real.mkv")
     for path, reason in (
         (tmp_path / "x.mkv", "it lies in no watched folder"),
+        (library.root, "it is a watched folder, and no film"),
         (library.root / "x.mkv.part", "an unfinished download"),
         (library.root / "@eaDir" / "x.mkv", "which is not for films"),
         (library.root / "x.mkv", "there is no such file"),
@@ -251,6 +257,13 @@ def test_check_gives_a_verdict_without_a_database(call, tmp_path):
     assert code == 2
     assert "there is no such file" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, cut.name])
+
+
+def test_check_of_a_folder_says_how_films_are_named(call, tmp_path):
+    """A folder is no broken film: exit code 2, and nothing is checked."""
+    code, out, err = call("check", tmp_path)
+    assert (code, out) == (2, "")
+    assert f"{tmp_path} is a folder: name its films, as in {tmp_path}/*.mkv" in err
 
 
 def test_check_answers_from_what_is_known_of_unchanged_content(call, bench):

@@ -136,15 +136,16 @@ def test_the_answer_is_lines_or_json_and_the_exit_code_the_worst_of_it(machine, 
     """A wrong setting is a finding too: 0 well, 1 a warning, 2 a problem."""
     file = tmp_path / "settings.toml"
     file.write_text("stable_wait_sec = -1\n")
-    assert doctoring.examine(file, machine, as_json=False) == 2
+    assert doctoring.examine(file, machine=machine, as_json=False) == 2
     out = capsys.readouterr().out
     assert out.startswith(f"problem settings  {file}: stable_wait_sec = -1")
     assert "\n                  -> put it right" in out
     (tmp_path / "films").mkdir()
     file.write_text(f'storage_url = "{tmp_path}/w.db"\n[[watch]]\npath = "films"\n')
-    assert doctoring.examine(file, machine, as_json=True) == 1
+    assert doctoring.examine(file, [tmp_path / "more"], machine, as_json=True) == 2
     answer = json.loads(capsys.readouterr().out)
-    assert answer["status"] == "warning"
+    assert answer["status"] == "problem"
     assert [finding["text"] for finding in answer["findings"] if finding["level"] != "ok"] == [
-        f"no systemd runs here ({machine.systemd} is not there)"
+        f"{tmp_path}/more is not there",
+        f"no systemd runs here ({machine.systemd} is not there)",
     ]

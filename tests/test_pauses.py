@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from watcher.errors import SettingsError
+from watcher.errors import UsageError
 from watcher.rules import pauses
 from watcher.rules.pauses import Pause
 from watcher.service import health
@@ -32,7 +32,7 @@ def test_a_length_of_time_is_a_number_and_a_unit_or_several(text, seconds):
 @pytest.mark.parametrize("text", ["", "2", "h", "-2h", "0h", "2 hours", "1.5h", "2h!", "367d", "9999999999d"])
 def test_what_is_no_length_of_time_is_refused_in_words(text):
     """Those that are wrong name what is right; a pause without an end is asked for by saying none."""
-    with pytest.raises(SettingsError, match=r"is one|somebody ends it"):
+    with pytest.raises(UsageError, match=r"is one|somebody ends it"):
         pauses.seconds(text)
 
 
@@ -160,6 +160,6 @@ def test_a_pause_is_asked_for_and_told_of_while_no_service_runs(call, bench):
     assert call("resume") == (0, "it is not paused: nothing to do\n", "")
     assert json.loads(call("status", "--json")[1])["paused"] is None
     code, out, err = call("pause", "--for", "2 hours")
-    assert (code, out) == (78, "")
+    assert (code, out) == (2, "")
     assert err == "watcher: '2 hours' is no length of time: 30m, 2h, 1h30m or 3d is one (s, m, h, d, w)\n"
-    assert call("pause", "--reason", "x" * 201)[0] == 78
+    assert call("pause", "--reason", "x" * 201)[0] == 2

@@ -114,6 +114,19 @@ def test_status_watch_shows_what_arrives_and_how_fast(bench, settings, tmp_path)
     assert "\x1b[?25h" in terminal.text
 
 
+def test_what_only_a_terminal_can_show_is_refused_elsewhere(settings):
+    """A picture that is drawn anew each second would fill a pipe, or hold it up for ever."""
+    command = [sys.executable, "-m", "watcher", "status", "--watch", "--config", settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, "watcher status --json" in done.stderr) == (2, "", True)
+
+
+def test_a_list_on_a_terminal_folds_no_name(lived, settings):
+    """The name has a line of its own, and how the file stands is below it."""
+    terminal = Terminal("list", "--config", settings)
+    terminal.until(r"cut\\x1b.mkv\r\n.*INCOMPLETE.* 2.0 MB .*truncated.*done.mkv\r\n.*CONVERTED.*good.mkv")
+
+
 def test_a_pace_is_that_of_now_whatever_lies_between_a_jobs_beginning_and_now():
     """An hour's pause is no part of it, nor what was done before an interruption."""
     paces, began = live._Paces(), 1_000_000
@@ -186,14 +199,19 @@ def test_a_simulation_says_what_would_be_done_and_touches_nothing(tmp_path, sett
     (films / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     (films / "@eaDir" / "junk.mkv").write_bytes(b"")
     (films / "film.mkv.part").write_bytes(b"x")
+    (films / "link.mkv").symlink_to(whole)
     before = {path: path.stat() for path in tmp_path.rglob("*")}
     command = [sys.executable, "-m", "watcher", "simulate", "--config", settings]
     done = subprocess.run(
-        [*command, films, films / "film.mkv.part", "--json"], capture_output=True, text=True, check=True
+        [*command, films, films / "film.mkv.part", films / "link.mkv", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     would = {answer["path"].rpartition("/")[2]: answer for answer in map(json.loads, done.stdout.splitlines())}
     assert {name: answer["would"] for name, answer in would.items()} == {
         "surround.mkv": "convert", "good.mkv": "nothing", "german.mkv": "ignore", "cut.mkv": "wait", "film.mkv.part": "ignore",
+        "link.mkv": "ignore",
     }  # fmt: skip
     assert "from stream 1 (ac3, 6 channels)" in would["surround.mkv"]["why"]
     assert "looked at again: cut" in would["cut.mkv"]["why"]

@@ -11,7 +11,7 @@ import watcher
 from watcher import commands
 from watcher.commands import keeping, serving
 from watcher.commands.words import EXIT_CODES, BatchSize, ConfigFile, Debug, Files, Json, leave, load, overrides
-from watcher.errors import SettingsError, ToolError, WatcherError
+from watcher.errors import SettingsError, ToolError, UsageError, WatcherError
 from watcher.rules.statuses import IntegrityStatus, Mode, ProcessedStatus
 
 app = typer.Typer(
@@ -92,7 +92,7 @@ def status_(
     Example: watcher status --json | jq .by_processed_status
     """
     if watch:
-        leave(commands.live.watch(load(config)))
+        leave(commands.live.watch(load(config), as_json=as_json))
     leave(commands.status.status(load(config), as_json=as_json))
 
 
@@ -247,7 +247,9 @@ def operations_resume(
 @work.command("cleanup", epilog=EXIT_CODES)
 def operations_cleanup(
     folder: Folder = Path(),
-    days: Annotated[float, typer.Option(min=0, help="Only of work completed longer ago; 0: of all.")] = 30,
+    days: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Only of work completed longer ago; 0: of all.")
+    ] = 30,
     recursive: Below = False,
 ) -> None:
     """Remove the records of completed work. What was interrupted stays.
@@ -265,6 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         app(args=arguments, prog_name="watcher")
     except SettingsError as error:
         _fail(error, commands.common.EXIT_BAD_SETTINGS)
+    except UsageError as error:
+        _fail(error, commands.common.EXIT_USAGE)
     except WatcherError as error:
         _fail(error, commands.common.EXIT_NO)
     sys.exit(commands.common.EXIT_OK)

@@ -71,6 +71,10 @@ class ToolTooOld(ToolError):
     """FFmpeg is older than what the commands need."""
 
 
+class UsageError(WatcherError):
+    """A command was spelled wrongly."""
+
+
 class RootError(WatcherError):
     """A watched folder cannot be watched."""
 

@@ -89,7 +89,7 @@ def table(*columns: str, header: bool = True) -> Table:
     """Begin a table without frames, the same in a pipe and on a terminal."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header, header_style="bold")
     for column in columns:
-        made.add_column(column)
+        made.add_column(column, overflow="fold")
     return made
 
 

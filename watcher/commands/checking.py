@@ -14,7 +14,7 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common
-from watcher.errors import StoreError
+from watcher.errors import StoreError, UsageError
 from watcher.media import integrity, tools
 from watcher.rules import names
 from watcher.rules.signature import Signature
@@ -37,9 +37,13 @@ _COLOURS = {IntegrityStatus.COMPLETE: "green", IntegrityStatus.INCOMPLETE: "yell
 async def check(loaded: Loaded, files: Sequence[os.PathLike[str]], *, mode: Mode, force: bool, as_json: bool) -> int:
     """Check files one after another. Exit code 0 all whole, 1 one is not, 2 one has no verdict.
 
-    With `force` each is looked at, whatever is known. Raises ToolError when FFmpeg cannot be used at all.
+    With `force` each is looked at, whatever is known. Raises UsageError for a folder, ToolError when FFmpeg cannot be
+    used at all.
     """
     settings = loaded.config
+    if folder := next(filter(os.path.isdir, common.paths_of(files)), None):
+        shown = names.readable(folder)
+        raise UsageError(f"{shown} is a folder: name its films, as in {shown}/*.mkv; or say watcher simulate {shown}")
     ffmpeg = await tools.find_tools(settings.ffmpeg.ffmpeg, settings.ffmpeg.ffprobe, remembered=settings.tools_path())
     console = views.out()
     found = set()

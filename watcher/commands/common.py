@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 EXIT_OK = 0
 EXIT_NO = 1
-EXIT_NO_VERDICT = 2
+EXIT_NO_VERDICT = EXIT_USAGE = 2
 EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h; the unit does not restart on it
 EXIT_INTERRUPTED = 130
+
+NO_LINKS = "it is a symbolic link, and those are not followed"
 
 
 def reading(loaded: Loaded) -> StateStore:

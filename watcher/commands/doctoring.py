@@ -13,16 +13,19 @@ from watcher.service import doctor
 from watcher.service.doctor import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _EXIT = {"ok": 0, "warning": 1, "problem": 2}
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-def examine(config: Path | None, machine: doctor.Machine | None = None, *, as_json: bool) -> int:
-    """Show every finding. Exit code 0 all is well, 1 a warning, 2 a problem."""
+def examine(
+    config: Path | None, folders: Sequence[Path] = (), machine: doctor.Machine | None = None, *, as_json: bool
+) -> int:
+    """Show every finding, also about `folders`. Exit code 0 all is well, 1 a warning, 2 a problem."""
     try:
-        loaded = load(config)
+        loaded = load(config, folders=folders)
     except SettingsError as error:
         found = [Finding("settings", "problem", line, "put it right; config.example.toml explains every setting")
                  for line in str(error).splitlines()]  # fmt: skip

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common
-from watcher.errors import SettingsError
+from watcher.errors import UsageError
 from watcher.rules import names
 from watcher.service import wording
 from watcher.store import following
@@ -64,7 +64,7 @@ def _tell(line: Happened, *, as_json: bool) -> None:
 
 
 def report(loaded: Loaded, since: str, *, as_json: bool, as_csv: bool) -> int:
-    """Show what came of each film since then. Exit code 0. Raises SettingsError for a length of time it cannot read."""
+    """Show what came of each film since then. Exit code 0. Raises UsageError for a length of time it cannot read."""
     now = views.now_ms()
     from_ms = now - _milliseconds(since)
     with common.reading(loaded) as store:
@@ -119,5 +119,5 @@ def _show(came: list[Came], since: str) -> None:
 def _milliseconds(since: str) -> int:
     found = re.fullmatch(r"(\d+)\s*([hdw])", since.strip().lower())
     if found is None:
-        raise SettingsError(f"--since {since}: a number with h, d or w is wanted, as in 12h, 7d or 4w")
+        raise UsageError(f"--since {since}: a number with h, d or w is wanted, as in 12h, 7d or 4w")
     return int(found[1]) * _UNITS_SEC[found[2]] * 1000

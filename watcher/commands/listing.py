@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +9,7 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common
-from watcher.errors import WatcherError
+from watcher.errors import UsageError
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.store import reports
@@ -19,17 +18,13 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from rich.table import Table
-
     from watcher.config import Loaded
     from watcher.store.store import StateStore
 
     StatusKind = TypeVar("StatusKind", IntegrityStatus, ProcessedStatus)
 
-_ROWS_AT_ONCE = 200
 
-
-class UnknownChoiceError(WatcherError):
+class UnknownChoiceError(UsageError):
     """What was asked for by name is not known; the message names what is."""
 
 
@@ -100,34 +95,22 @@ def _cells(entry: reports.Listed) -> tuple[str, ...]:
 def _on_terminal(found: Iterator[reports.Listed]) -> None:
     console = views.out()
     now = views.now_ms()
-    first = True
-    while rows := list(itertools.islice(found, _ROWS_AT_ONCE)):
-        made = _columns(header=first)
-        for entry in rows:
-            made.add_row(
-                views.status_text(entry.integrity),
-                views.status_text(entry.processed),
-                views.size(entry.size_bytes),
-                "" if entry.next_check_at_ms is None else views.when(max(entry.next_check_at_ms, now), now),
-                _name(entry),
-            )
-        console.print(made)
-        first = False
-    if first:
+    none = True
+    for entry in found:
+        none = False
+        console.print(views.path_text(entry.path))
+        console.print(_standing(entry, now))
+    if none:
         console.print("no such files")
 
 
-def _columns(*, header: bool) -> Table:
-    """Begin a part of the table; fixed widths keep its parts in line."""
-    made = views.table(header=header)
-    made.add_column("whole?", width=11)
-    made.add_column("stereo?", width=15)
-    made.add_column("size", width=8, justify="right")
-    made.add_column("next", width=9, justify="right")
-    made.add_column("file", overflow="fold")
-    return made
-
-
-def _name(entry: reports.Listed) -> Text:
-    why = "gone from disk" if entry.missing_since_ms else entry.reason
-    return Text.assemble(views.path_text(entry.path), (f"\n{why}", "dim") if why else "")
+def _standing(entry: reports.Listed, now: int) -> Text:
+    """Say below a name how the file stands; in columns, whatever the length of the names."""
+    said = ["gone from disk" if entry.missing_since_ms else entry.reason.replace("_", " ")]
+    if entry.next_check_at_ms is not None:
+        said.append(f"next look {views.when(max(entry.next_check_at_ms, now), now)}")
+    statuses = [views.status_text(status) for status in (entry.integrity, entry.processed)]
+    for text, width in zip(statuses, (13, 16), strict=True):
+        text.pad_right(width - len(text))
+    why = ("; ".join(filter(None, said)), "dim")
+    return Text.assemble("  ", *statuses, f"{views.size(entry.size_bytes):>9}  ", why, overflow="fold")

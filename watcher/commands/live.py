@@ -15,6 +15,7 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common, status
+from watcher.errors import UsageError
 from watcher.service import wording
 from watcher.store import following, reports
 
@@ -74,8 +75,10 @@ class _Paces:
         return {} if stands_still else paces
 
 
-async def watch(loaded: Loaded) -> int:
-    """Draw until interrupted; the last picture stays on the screen. Exit code 130."""
+async def watch(loaded: Loaded, *, as_json: bool) -> int:
+    """Draw until interrupted; the last picture stays on the screen. Exit code 130. Raises UsageError without a terminal."""
+    if as_json or not views.out().is_terminal:
+        raise UsageError("--watch draws on a terminal; a program asks now and then, without it: watcher status --json")
     sizes, paces = _Sizes(), _Paces()
     with common.reading(loaded) as store, Live(console=views.out(), auto_refresh=False) as live:
         while True:

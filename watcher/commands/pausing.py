@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from watcher import views
 from watcher.commands import common
-from watcher.errors import SettingsError
+from watcher.errors import UsageError
 from watcher.rules import names, pauses
 from watcher.service.shapes import paused
 from watcher.store import connection
@@ -31,12 +31,12 @@ _LOOK_EVERY_SEC = 0.05
 def pause(loaded: Loaded, length: str | None, reason: str) -> int:
     """Have nothing begun, and FFmpeg stand still, for some time or until `resume`. Exit code 0.
 
-    Raises SettingsError for a length that cannot be read, StoreError when there is no database.
+    Raises UsageError for a length that cannot be read, StoreError when there is no database.
     """
     now = views.now_ms()
     until = None if length is None else now + pauses.seconds(length) * 1000
     if len(reason) > REASON_CHARS:
-        raise SettingsError(f"--reason has {len(reason)} characters, and {REASON_CHARS} are enough")
+        raise UsageError(f"--reason has {len(reason)} characters, and {REASON_CHARS} are enough")
     said = {"until_ms": until, "reason": names.readable(os.fsencode(reason.strip()))}
     before = _lasting(loaded, now)
     standing = pauses.after(before, "pause", now, said)

@@ -54,15 +54,22 @@ def resume(config: ConfigFile = None) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
-def doctor(as_json: Json = False, config: ConfigFile = None) -> None:
+def doctor(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="Tried beside those of the settings.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+) -> None:
     """Find out what would go wrong: settings, folders, inotify, FFmpeg, database, service, clock. Each is tried.
 
     Of each it says whether it is well, and what to do if not. As root it tries the folders as the service's user. Exit
     code 0: all is well. 1: a warning. 2: a problem.
 
-    Example: watcher doctor --json
+    Example: watcher doctor ~/Films
     """
-    leave(commands.doctoring.examine(config, as_json=as_json))
+    leave(commands.doctoring.examine(config, folders or (), as_json=as_json))
 
 
 @app.command(epilog=EXIT_CODES)

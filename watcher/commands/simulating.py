@@ -10,7 +10,7 @@ from rich.text import Text
 
 from watcher import views
 from watcher.commands import common
-from watcher.errors import ConversionFailed, SettingsError
+from watcher.errors import ConversionFailed, SettingsError, UsageError
 from watcher.media import integrity, space, stereo, tools
 from watcher.rules import audio, names
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
@@ -31,10 +31,15 @@ _COLOURS = {"convert": "green", "nothing": "dim", "ignore": "dim", "wait": "cyan
 async def simulate(loaded: Loaded, places: Sequence[os.PathLike[str]], *, as_json: bool) -> int:
     """Show what would be done to each film of these files and folders, or of all that are watched. Exit code 0.
 
-    Each is checked quickly. Raises ToolError without FFmpeg, SettingsError for a place that is not there.
+    Each is checked quickly. Raises ToolError without FFmpeg, SettingsError for a place that is not there,
+    UsageError where no folder is named.
     """
     config = loaded.config
     paths = common.paths_of(places) or [os.fsencode(item.path) for item in config.watch]
+    if not paths:
+        raise UsageError(
+            'no folder to look at: name one, as in "watcher simulate FOLDER", or give [[watch]] path in the settings'
+        )
     _require(paths)
     writers.ignore_sigio()
     ffmpeg = await tools.find_tools(config.ffmpeg.ffmpeg, config.ffmpeg.ffprobe)
@@ -49,9 +54,7 @@ async def simulate(loaded: Loaded, places: Sequence[os.PathLike[str]], *, as_jso
             console.print(Text.assemble((f"{what:<8}", _COLOURS[what]), "  ", views.path_text(path)))
             views.block(console, Text(why, overflow="fold"))
     if not as_json:
-        said = ", ".join(
-            f"{number:,} to {what}" if what != "nothing" else f"{number:,} nothing" for what, number in counted.items()
-        )
+        said = ", ".join(f"{number:,} {what}" for what, number in counted.items())
         console.print(views.heading(said or "there are no films"))
     return common.EXIT_OK
 
@@ -67,14 +70,17 @@ def _films(paths: Sequence[bytes], config: StateConfig) -> Iterator[tuple[bytes,
     rules = config.name_rules()
     for path in paths:
         if not os.path.isdir(path):
-            yield path, names.why_not(os.path.basename(path), rules) or ""
+            why_not = names.why_not(os.path.basename(path), rules)
+            yield path, why_not or (common.NO_LINKS if os.path.islink(path) else "")
             continue
         for folder, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if not names.skip_folder(name))
             for name in sorted(files):
                 full = os.path.join(folder, name)
                 relative = os.path.relpath(full, path)
-                if names.is_film(relative, rules) and not names.too_small(os.lstat(full).st_size, rules):
+                if not names.is_film(relative, rules) or os.path.islink(full):
+                    continue
+                if not names.too_small(os.lstat(full).st_size, rules):
                     yield full, ""
 
 

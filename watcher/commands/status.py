@@ -118,7 +118,7 @@ def _show(seen: Seen, console: Console) -> None:
     size = views.size(seen.database.stat().st_size)
     database = views.path_text(os.fsencode(seen.database))
     console.print(Text.assemble(views.heading("Database  "), database, f"  ({size})"))
-    gone = f"  ({seen.counts.gone:,} more are gone from disk)" if seen.counts.gone else ""
+    gone = f"  (and {seen.counts.gone:,} gone from disk)" if seen.counts.gone else ""
     console.print(Text.assemble(views.heading("Files     "), f"{seen.counts.total:,}{gone}"))
     if seen.counts.total:
         views.block(console, counts_table(seen.counts))
@@ -198,5 +198,5 @@ def roots_table(seen: Seen) -> Table:
             state = Text("not scanned yet")
         else:
             state = Text(f"scanned {views.when(root.last_scan_ms, seen.now_ms)}")
-        made.add_row(views.path_text(root.path), kind, f"{root.files:,} files", state)
+        made.add_row(views.path_text(root.path), kind, "1 file" if root.files == 1 else f"{root.files:,} files", state)
     return made

@@ -63,6 +63,8 @@ def _why_unknown(loaded: Loaded, store: StateStore, path: bytes) -> str:
     """Say why a file has no entry: the first thing that stands in its way."""
     roots = {root.path for root in store.roots()} | {os.fsencode(item.path) for item in loaded.config.watch}
     inside = [root for root in roots if path.startswith(root.rstrip(b"/") + b"/")]
+    if path in roots:
+        return "it is a watched folder, and no film: `watcher status` tells how it is"
     if not inside:
         listed = ", ".join(sorted(map(names.readable, roots))) or "none is watched yet"
         return f"it lies in no watched folder ({listed})"
@@ -74,7 +76,7 @@ def _why_unknown(loaded: Loaded, store: StateStore, path: bytes) -> str:
     except OSError as error:
         return f"there is no such file ({error.strerror})"
     if stat.S_ISLNK(mode):
-        return "it is a symbolic link, and those are not followed"
+        return common.NO_LINKS
     if not stat.S_ISREG(mode):
         return "it is not a regular file"
     return "it has not been found yet; a running service finds it with its next scan at the latest"
@@ -166,6 +168,9 @@ def _facts(story: Story, service: _Service) -> list[tuple[str, Text | str]]:
         facts.append(("not kept", Text("; ".join(lost), overflow="fold")))
     if kept := (story.proof or {}).get("kept_original"):
         facts.append(("original", Text(f"kept as {kept}", overflow="fold")))
+    if others := (story.proof or {}).get("other_names"):
+        names_of_it = "another name (a hard link) keeps" if others == 1 else f"{others} other names (hard links) keep"
+        facts.append(("also", Text(f"{names_of_it} the film as it was, and its room on the disk", overflow="fold")))
     facts += [
         ("waits for", _waits_for(story, service, now)),
         (

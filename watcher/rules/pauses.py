@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from watcher.errors import SettingsError
+from watcher.errors import UsageError
 
 KINDS = frozenset({"pause", "resume"})
 """The wishes that are about it."""
@@ -53,12 +53,12 @@ def after(before: Pause | None, kind: str, at_ms: int, details: dict[str, Any] |
 
 
 def seconds(text: str) -> int:
-    """Read a length of time: "90s", "45m", "2h", "1h 30m", "3d". Raises SettingsError, saying how it is written."""
+    """Read a length of time: "90s", "45m", "2h", "1h 30m", "3d". Raises UsageError, saying how it is written."""
     words = text.strip().lower()
     parts = _PARTS.findall(words)
     total = sum(int(number) * _UNITS_SEC[unit] for number, unit in parts)
     if not parts or _PARTS.sub("", words) or total == 0:
-        raise SettingsError(f"{text!r} is no length of time: 30m, 2h, 1h30m or 3d is one (s, m, h, d, w)")
+        raise UsageError(f"{text!r} is no length of time: 30m, 2h, 1h30m or 3d is one (s, m, h, d, w)")
     if total > LONGEST_SEC:
-        raise SettingsError(f"{text!r} is longer than a year: without a length it lasts until somebody ends it")
+        raise UsageError(f"{text!r} is longer than a year: without a length it lasts until somebody ends it")
     return total

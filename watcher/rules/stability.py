@@ -96,8 +96,8 @@ def readiness(known: Settling, seen: Observation, waiting: Waiting, now: float) 
     early = bool(known.evidence) and seen.writer == "free" and end
     if early and not known.longest_gap_sec and quiet >= min(waiting.settle_sec, required):
         proof = "end of file in place" if seen.end_is_there else "its end cannot be told"
-        return Readiness(True, f"{known.evidence}, no writer ({seen.writer_evidence}), {proof}")
+        return Readiness(True, f"{known.evidence.replace('_', ' ')}, no writer ({seen.writer_evidence}), {proof}")
     if quiet >= required:
         return Readiness(True, f"quiet for {quiet:.0f} s, writer: {seen.writer} ({seen.writer_evidence})")
     until = known.quiet_since + required if quiet >= 0 else now + required
-    return Readiness(False, f"not yet quiet for {required:g} s", until)
+    return Readiness(False, f"not yet quiet for {required:.0f} s", until)

@@ -76,7 +76,8 @@ def examine(config: StateConfig, machine: Machine | None = None) -> list[Finding
 
 def _of_folders(config: StateConfig, machine: Machine, unit: dict[str, str]) -> Iterator[Finding]:
     if not config.watch:
-        yield Finding("folders", "problem", "no folder is watched", "name one in the settings: [[watch]] path = ...")
+        advice = "watcher doctor FOLDER tries one; for good, name it in the settings: [[watch]] path = ..."
+        yield Finding("folders", "problem", "the settings name no folder to watch", advice)
     for item in config.watch:
         path = os.fsencode(item.path)
         shown = names.readable(path)

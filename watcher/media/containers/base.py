@@ -91,7 +91,7 @@ def cut(reader: Reader, container: str, end: int, what: str, **rest: object) -> 
 def bad(reader: Reader, container: str, offset: int, what: str, **rest: object) -> Structure:
     """Say that what stands at `offset` is not what must stand there; zeros there were never written."""
     zeros = reader.zeros_at(offset)
-    reason = f"zeros at byte {offset:,}, where {what} should be" if zeros else f"no {what} at byte {offset:,}"
+    reason = f"zeros at byte {offset:,}, and no {what} there" if zeros else f"no {what} at byte {offset:,}"
     return Structure(
         "cut" if zeros else "damaged",
         container,
