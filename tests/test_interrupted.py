@@ -8,7 +8,7 @@ import pytest
 from swaps import Flight, end, names, recovered, write
 
 from watcher import views
-from watcher.operations import PauseManager
+from watcher.operations import PauseManager, document
 from watcher.rules import names as naming
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
@@ -16,7 +16,7 @@ from watcher.service import wishes
 from watcher.service.conversions import Conversions
 from watcher.service.demand import OnDemand
 from watcher.service.jobs import Cancelled, Failed
-from watcher.service.steps import Steps, kept_share
+from watcher.service.steps import Steps, kept_share, state_file
 from watcher.store.store import add_request
 
 STREAMS = [
@@ -78,6 +78,8 @@ async def test_what_was_cut_short_is_kept_and_the_next_conversion_takes_it_over(
     assert (spec.attempt_id, spec.temp) == (flight.spec.attempt_id, flight.spec.temp)
     assert (attempt.id, attempt.interrupted, attempt.progress) == (spec.attempt_id, False, 0.43)
     assert due(flight) == []
+    bench.engine.write_progress({attempt.id: 0.0})
+    assert bench.store.attempts()[0].progress == 0.43, "it has told nothing yet"
 
 
 async def test_after_a_kill_the_next_start_keeps_it(flight, bench):
@@ -173,13 +175,53 @@ async def test_nothing_is_begun_on_a_film_before_what_was_left_of_it_is_cleared_
     assert (entry.integrity_status, entry.processed_status) == (I.UNKNOWN, P.NEW)
 
 
-async def test_a_film_under_another_name_begins_anew(flight, bench):
-    """Its files are beside the old name, and the result would take that one."""
-    await interrupted(flight)
-    os.rename(flight.swap.film, bench.path("New.mkv"))
-    bench.see("New.mkv", "Film.mkv", evidence="moved_in")
+def _moved(flight, name):
+    os.makedirs(os.path.dirname(flight.bench.path(name)), exist_ok=True)
+    os.rename(flight.swap.film, flight.bench.path(name))
+    flight.bench.see(name, "Film.mkv", evidence="moved_in")
+
+
+@pytest.mark.parametrize("when", ["before it ends", "while it waits", "while we are down"])
+async def test_a_renamed_film_goes_on_under_its_new_name(flight, bench, when):
+    """Whenever it was renamed; its result takes the new name."""
+    if when == "while it waits":
+        await interrupted(flight)
+    _moved(flight, "New.mkv")
+    if when == "before it ends":
+        await interrupted(flight)
     await recovered(bench)
-    assert (bench.store.attempts(), left(flight)) == ([], ["New.mkv"])
+    assert left(flight) == [*LEFT[:2], "New.mkv"]
+    with bench.engine.turn():
+        spec = Conversions(bench.engine).begin(flight.entry())
+    assert (spec.attempt_id, spec.path, spec.target) == (flight.spec.attempt_id, *2 * [bench.path("New.mkv")])
+    steps = Steps(spec, IDENTITY, PauseManager(signals=()))
+    assert (steps.goes_on, steps.percent, steps.kept()["track"]) == (True, 43.0, {"pieces": 5})
+    steps.release()
+    state = document.read(state_file(spec.temp))
+    assert (state.operation.input_file, state.operation.output_file) == 2 * (os.fsdecode(bench.path("New.mkv")),)
+
+
+@pytest.mark.parametrize("renamed", [True, False], ids=["renamed", "deleted"])
+async def test_what_a_killed_run_left_waits_for_the_scan_that_finds_its_film(flight, bench, renamed):
+    """Until then nobody knows whether it was renamed or deleted."""
+    os.rename(flight.swap.film, bench.path("New.mkv"))
+    if not renamed:
+        os.unlink(bench.path("New.mkv"))
+    recovery = await recovered(bench)
+    assert left(flight)[:2] == LEFT[:2]
+    assert due(flight) == []
+    bench.see("New.mkv", "Film.mkv", evidence="moved_in")
+    await recovery.settle(bench.root_id, [bench.path(name) for name in LEFT[:2]])
+    assert left(flight) == ([*LEFT[:2], "New.mkv"] if renamed else [])
+    assert [attempt.interrupted for attempt in bench.store.attempts()] == [True] * renamed
+
+
+async def test_a_film_in_another_folder_begins_anew(flight, bench):
+    """Its files are in the old one, which may be on another disk."""
+    await interrupted(flight)
+    _moved(flight, "elsewhere/New.mkv")
+    await recovered(bench)
+    assert (bench.store.attempts(), left(flight)) == ([], ["elsewhere"])
 
 
 async def test_to_forget_everything_takes_what_is_kept_with_it(flight, bench):

@@ -65,10 +65,8 @@ def identity(probe: Probe, plan: Plan, settings: StereoSettings, tools: Tools) -
 
     What was kept of a conversion may be gone on with by one of the same film and the same identity, and by no other.
     """
-    planned = {
-        key: os.fsdecode(value) if isinstance(value, bytes) else list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(plan).items()
-    }
+    planned = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(plan).items()}
+    del planned["target"]  # the name it is to have says nothing about what it is
     return {
         "form": FORM,
         "ffmpeg": tools.version,

@@ -299,7 +299,8 @@ class Engine:
         """Write down how far the running jobs are, for those who read the database."""
         with self.store.transaction():
             for attempt, progress in running.items():
-                self.store.update_attempt(attempt, progress=progress)
+                if progress:  # one that has told nothing yet goes on, perhaps, from what is written there
+                    self.store.update_attempt(attempt, progress=progress)
 
     def end_attempt(self, attempt_id: str) -> FileEntry | None:
         """Delete an attempt's row; gives its entry, or None when the attempt was no longer known."""

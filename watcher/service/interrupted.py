@@ -7,6 +7,7 @@ does not come to is seen by the facts about the film, not by who changed them. I
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from watcher.rules.signature import Signature
@@ -39,7 +40,7 @@ class Interrupted:
         return attempt if attempt is not None and attempt.interrupted else None
 
     def may_go_on(self, entry: FileEntry, attempt: Attempt) -> bool:
-        """Tell whether the film is still what the attempt was begun on, and would be converted."""
+        """Tell whether the film is still what the attempt was begun on, in the same folder, and would be converted."""
         wanted = entry.processed_status is ProcessedStatus.NEW or (
             entry.processed_status is ProcessedStatus.CONVERT_FAILED and entry.next_check_at_ms is not None
         )
@@ -47,7 +48,7 @@ class Interrupted:
             wanted
             and entry.integrity_status is IntegrityStatus.COMPLETE
             and entry.missing_since_ms is None
-            and entry.path == (attempt.film or entry.path)
+            and (attempt.temp is None or os.path.dirname(entry.path) == os.path.dirname(attempt.temp))
             and entry.signature.same_content(Signature(**attempt.source))
             and bool(self._store.finding(entry.id).probe)
         )
@@ -55,19 +56,20 @@ class Interrupted:
     def keep(self, attempt_id: str, share: float) -> bool:
         """Keep an attempt that has ended and left this share of its work, 0 to 1; False when it would not be gone on with."""
         attempt = self._store.attempt(attempt_id)
-        if attempt is None or not self._is_wanted(attempt):
+        if attempt is None or not self.is_wanted(attempt):
             return False
         self._store.update_attempt(attempt_id, interrupted=True, progress=share)
         return True
 
-    def _is_wanted(self, attempt: Attempt) -> bool:
+    def is_wanted(self, attempt: Attempt) -> bool:
+        """Tell whether its film's row would have what is done gone on with."""
         entry = self._store.entry(attempt.entry_id)
         return entry is not None and self.may_go_on(entry, attempt)
 
     def give_up(self, attempt_id: str) -> bool:
         """Keep an interrupted attempt no longer whose film would not be converted any more; tells whether that is so."""
         attempt = self._store.attempt(attempt_id)
-        if attempt is None or not attempt.interrupted or self._is_wanted(attempt):
+        if attempt is None or not attempt.interrupted or self.is_wanted(attempt):
             return False
         self._store.update_attempt(attempt_id, interrupted=False)
         return True

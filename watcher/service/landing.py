@@ -164,22 +164,24 @@ def settle_attempt(attempt: Attempt, path: bytes) -> Signature | None:
 
 
 def share_done(attempt: Attempt, path: bytes) -> float | None:
-    """Give how much is done of a conversion that nobody runs, if its film is where and what it was; None for nothing.
+    """Give how much is done of a conversion that nobody runs, if its film is at `path` what it was; None for nothing.
 
     Blocking; raises OSError when the disk cannot be asked.
     """
-    film = attempt.film or path
-    stands = attempt.result is None and film == path and disk.stands(film, Signature(**attempt.source))
+    stands = attempt.result is None and disk.stands(path, Signature(**attempt.source))
     return kept_share(attempt.temp) if stands else None
 
 
-def is_adrift(attempt: Attempt, path: bytes) -> bool:
-    """Tell whether the film is not where it was, or has our result under yet another name: only a scan finds it. Blocking."""
+def is_adrift(attempt: Attempt, path: bytes, *, goes_on: bool) -> bool:
+    """Tell whether the film is not where it was, or has our result under yet another name: only a scan finds it. Blocking.
+
+    `goes_on` says that its row, which may know no better yet, would have what is done gone on with.
+    """
     swap, result = _swap_of_attempt(attempt, path), _result_of(attempt)
     if swap is None or disk.stands(swap.film, swap.source):
         return False
     if any(disk.observe(each) is not None for each in (swap.temp, state_file(swap.temp))):
-        return False
+        return goes_on and result is None and not disk.stands(path, swap.source)
     return result is None or not (disk.stands(swap.target, result) or disk.stands(path, result))
 
 

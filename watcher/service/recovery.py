@@ -78,7 +78,8 @@ class Recovery:
                 self._orphans.add(attempt.id)
             if attempt.id in self._orphans:
                 try:
-                    if found is None and await asyncio.to_thread(landing.is_adrift, attempt, path):
+                    goes_on = await self._in_store(self._conversions.interrupted.is_wanted, attempt)
+                    if found is None and await asyncio.to_thread(landing.is_adrift, attempt, path, goes_on=goes_on):
                         continue
                     share = await asyncio.to_thread(landing.share_done, attempt, path)
                     if share is not None and await self._keep(attempt.id, share):

@@ -1,17 +1,19 @@
 """The steps of a conversion, as the state file beside its temporary one tells them: what another run goes on from.
 
 probe (done by the check), encode, mux, verify, swap (the landing). The file is an operation's, as any script's of
-`watcher.operations`: same film, same content, same settings, same FFmpeg make the same operation. Any other begins anew,
-and what was left of it goes.
+`watcher.operations`: same content, same settings, same FFmpeg make the same operation, under whatever name in its folder.
+Any other begins anew, and what was left of it goes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from watcher.errors import StateBroken
 from watcher.media import scratch
-from watcher.operations import TranscodeOperation, UniversalStateManager, document
+from watcher.operations import TranscodeOperation, UniversalStateManager, document, places
 from watcher.rules import names
 from watcher.store.store import signature_columns
 
@@ -45,6 +47,7 @@ class Steps:
             spec.target,
             extra_args={**identity, "film": signature_columns(spec.signature)},
         )
+        _follow(state_file(spec.temp), operation)
         self._state = UniversalStateManager(operation, state_file(spec.temp), pauses=pauses)
         self.goes_on = self._state.load_state()
         """Whether an earlier run has left something."""
@@ -86,13 +89,22 @@ class Steps:
         """Tell that the result is proved, and is about to take its name."""
         self.save("swap", self.percent, {})
 
-    def stopped(self, why: str) -> None:
-        """Tell what ended this run; another one goes on."""
-        self._state.note_interruption(why)
-
     def release(self) -> None:
         """Let go of the file; it stays."""
         self._state.release()
+
+
+def _follow(path: bytes, operation: TranscodeOperation) -> None:
+    """Let a state follow a film that was renamed: what is done is as good under its new name."""
+    with contextlib.suppress(StateBroken):
+        state = document.read(path)
+        if state is not None and state.operation.input_file != operation.input_file:
+            before = dataclasses.replace(
+                state.operation, input_file=operation.input_file, output_file=operation.output_file
+            )
+            if before == operation:
+                state.operation, state.operation_id = operation, operation.operation_id
+                places.write(path, document.to_json(state))
 
 
 def kept_share(temp: bytes | None) -> float | None:
