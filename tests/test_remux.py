@@ -19,15 +19,8 @@ def command_of(probe, name=b"/films/Film.mkv", covers=(), **settings):
 
 def encoding_of(probe, **settings):
     plan = plan_of(probe, **settings)
-    return remux.encode_command(
-        TOOLS,
-        b"/films/Film.avi",
-        probe,
-        plan,
-        StereoSettings(**settings),
-        "graph",
-        {"[p0]": "pipe:7", "[p1]": "pipe:9"},
-    )
+    outputs = {"[p0]": "pipe:7", "[p1]": "pipe:9"}
+    return remux.encode_command(TOOLS, ["-i", "x"], plan, StereoSettings(**settings), "graph", outputs)
 
 
 def after(words, option):
@@ -72,13 +65,6 @@ def test_each_piece_goes_its_own_way_a_packet_at_a_time():
     assert after(words, "-flush_packets") == ["1", "1"]
     assert after(words, "-f") == ["adts", "adts"]
     assert words.index("[p0]") < words.index("pipe:7") < words.index("[p1]") < words.index("pipe:9")
-
-
-def test_of_a_broadcast_the_track_is_made_with_all_streams_in_use_that_the_result_has():
-    """FFmpeg takes for its zero the first of the streams that it uses."""
-    words = encoding_of(film(format_name="mpegts"), remux=True)
-    assert after(words, "-map") == ["[p0]", "[p1]", "0:0", "0:1"]
-    assert words[-3:] == ["-f", "null", "-"]
 
 
 def test_the_containers_own_options():

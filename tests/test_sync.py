@@ -6,12 +6,9 @@ import subprocess
 
 import films
 import pytest
-from making import short_pieces
+from making import CLICKS, RATE, changing_film, short_pieces
 
 from watcher.rules.audio import Decision
-
-CLICKS = (0.6, 1.45, 2.3, 3.15)
-RATE = 48_000
 
 
 def click_film(path, video, sound, late_sec):
@@ -68,3 +65,21 @@ async def test_a_click_is_heard_when_it_was(
     # FFmpeg 5 takes an Opus encoder's delay off twice in Matroska; the film's own sound is moved by as much in it.
     tolerance = 0.008 if container == "webm" else 0.001
     assert max(abs(now - was) for was, now in zip(before, after, strict=True)) < tolerance
+
+
+@pytest.mark.parametrize(
+    ("container", "video", "pieces", "loudness"),
+    [("mkv", "mpeg4", True, "keep"), ("mkv", "mpeg4", False, "ebu_r128"), ("ts", "mpeg2video", True, "ebu_r128")],
+)
+async def test_sound_that_changes_its_form_half_way_becomes_one_track(
+    convert, tmp_path, monkeypatch, container, video, pieces, loudness
+):
+    """All of it is heard when it was: FFmpeg's filters begin anew at such a change, and would lose count."""
+    if pieces:
+        short_pieces(monkeypatch)
+    film = changing_film(tmp_path / f"film.{container}", video)
+    done = await convert(film, Decision("make", "english_surround", "", source=1), loudness=loudness)
+    assert done.proof.made["seconds"] == pytest.approx(0.4 + 3.552, abs=0.03)
+    after = heard(os.fsdecode(done.temp), done.proof.made["stream"])
+    # The encoder of the film's own sound has put 256 samples before each part.
+    assert after == pytest.approx([at + 256 / RATE for at in CLICKS], abs=0.003)

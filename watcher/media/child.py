@@ -30,16 +30,15 @@ _CALM_SEC: Final = 0.1
 """Between two looks at the feeds, when much came and when little did: a track has 24 KB a second of its film."""
 
 
-class Feed:
-    """A pipe that a child writes one more output to: its command says `to`, and `take` gets what comes."""
+class Link:
+    """A pipe from one child to another: the command of the one says `to`, that of the other `source`."""
 
-    def __init__(self, take: Callable[[bytes], None]) -> None:
+    def __init__(self) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        self.take = take
         self.reading = os.fdopen(reading, "rb", 0)
         self.writing = os.fdopen(writing, "wb", 0)
         self.to = f"pipe:{writing}"
-        os.set_blocking(reading, False)
+        self.source = f"pipe:{reading}"
         with contextlib.suppress(OSError):  # root's limit for all pipes of a user; a small one does, too
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
@@ -47,6 +46,15 @@ class Feed:
         """Let go of both ends."""
         self.reading.close()
         self.writing.close()
+
+
+class Feed(Link):
+    """A pipe that a child writes one more output to: its command says `to`, and `take` gets what comes."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self.take = take
+        os.set_blocking(self.reading.fileno(), False)
 
 
 class Child:
@@ -57,9 +65,9 @@ class Child:
         argv: Sequence[str | bytes],
         env: Mapping[str, str],
         memory_limit_bytes: int | None,
-        feeds: Sequence[Feed] = (),
+        ends: Sequence[IO[bytes]] = (),
     ) -> None:
-        """Start the process. Raises ToolMissing when it cannot be. It alone holds the feeds' writing ends then."""
+        """Start the process. Raises ToolMissing when it cannot be. It alone holds these ends of pipes then."""
         loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = loop.create_future()
         """Done when the process has ended; its number stays ours until `reap`, so a late signal hits nobody else."""
@@ -79,14 +87,14 @@ class Child:
                 stderr=subprocess.PIPE,
                 env=env,
                 start_new_session=True,
-                pass_fds=[feed.writing.fileno() for feed in feeds],
+                pass_fds=[end.fileno() for end in ends],
             )
         except OSError as error:
             raise ToolMissing(f"{program} cannot be started: {error.strerror or error}") from error
         self.pid = self._popen.pid
         """Its number, and that of the group it leads."""
-        for feed in feeds:
-            feed.writing.close()
+        for end in ends:
+            end.close()
         self._lower(memory_limit_bytes)
         threading.Thread(target=self._wait, args=(loop,), daemon=True, name=f"child-{self._popen.pid}").start()
 

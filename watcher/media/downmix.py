@@ -115,14 +115,27 @@ def mix(source: Stream, boost_db: float, gain_db: float = 0.0) -> str:
     return f"pan=stereo|FL={sides[0]}|FR={sides[1]}"
 
 
+def layout_word(source: Stream) -> str:
+    """Give the word by which a filter knows a track's layout; of one without a name, FFmpeg's guess by its channels."""
+    if match := _NAMED.search(source.channel_layout):
+        return match[1]
+    return source.channel_layout if _is_named(source) else f"{source.channels}c"
+
+
+def _is_named(source: Stream) -> bool:
+    layout = source.channel_layout
+    return (
+        bool(layout) and layout != "unknown" and (not re.match(r"\d+ channels", layout) or bool(_NAMED.search(layout)))
+    )
+
+
 def _names(source: Stream) -> Mapping[str, str]:
     """Give every channel that may count, and what the filter knows it by: its name, else its number."""
-    layout, count = source.channel_layout, source.channels
-    if layout.startswith("ambisonic"):
+    if source.channel_layout.startswith("ambisonic"):
         return {"FC": "c0"}  # the first is what is heard in all directions together
-    if layout and layout != "unknown" and (not re.match(r"\d+ channels", layout) or _NAMED.search(layout)):
+    if _is_named(source):
         return {channel: channel for channel in (*_LEFT, *_RIGHT, *_BOTH)}
-    return {channel: f"c{number}" for number, channel in enumerate(_GUESSED.get(count, _GUESSED[8]))}
+    return {channel: f"c{number}" for number, channel in enumerate(_GUESSED.get(source.channels, _GUESSED[8]))}
 
 
 def _has_centre(source: Stream, names: Mapping[str, str]) -> bool:

@@ -12,9 +12,9 @@ import contextlib
 import os
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Final, Literal, TypeVar
 
-from watcher.media.child import Child, Feed
+from watcher.media.child import Child, Feed, Link
 from watcher.media.output import Output, Progress
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 Argument = str | bytes
 Ended = Literal["exit", "timeout", "stalled", "killed"]
 
-__all__ = ["Feed", "Finding", "Finished", "Progress", "Tools", "clock_of", "run", "source", "uncancelled"]
+__all__ = ["Feed", "Finding", "Finished", "Link", "Progress", "Tools", "clock_of", "run", "source", "uncancelled"]
 
 FORMATS: Final = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpegts,mpeg,mpegvideo,mp3,flac,ogg,wav,w64,aac,ac3,eac3,dts,truehd,"
@@ -156,18 +156,20 @@ async def run(
     memory_limit_bytes: int | None = MEMORY_LIMIT_BYTES,
     stops: Stops | None = None,
     feeds: Sequence[Feed] = (),
+    ends: Sequence[IO[bytes]] = (),
 ) -> Finished:
     """Run a command to its end, or to ours.
 
     `stall_limit_sec` ends it when its reported position (PROGRESS) has not moved for so long. `take_line` is shown each
     line of standard output, with its end, and what it takes is not kept. `stops` may stop and continue it meanwhile: no limit
-    counts that time. `feeds` are further outputs, which are closed in the end. Cancelling ends the whole process group and
-    raises when it is gone, within a second. Raises ToolMissing when it cannot be started.
+    counts that time. `feeds` are further outputs, which are closed in the end; `ends` are those of links to other children,
+    which are its own from the start. Cancelling ends the whole process group and raises when it is gone, within a second.
+    Raises ToolMissing when it cannot be started.
     """
     clock = clock_of(stops)
     output = Output(on_progress, ignore_line, take_line, clock)
     try:
-        child = Child(argv, environment(), memory_limit_bytes, feeds)
+        child = Child(argv, environment(), memory_limit_bytes, [*(feed.writing for feed in feeds), *ends])
     except BaseException:
         for feed in feeds:
             feed.close()

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from watcher.media import downmix, ffmpeg
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from watcher.media.downmix import StereoSettings
     from watcher.media.ffmpeg import Argument, Tools
     from watcher.rules.audio import Stream
@@ -118,35 +120,51 @@ class Meter:
         return found if found > _NOTHING_LUFS else None
 
 
+def has_to_listen(source: Stream, settings: StereoSettings) -> bool:
+    """Tell whether `gain_db` needs to know the film: not where the mix is the plain one."""
+    return settings.loudness != "keep" or len({*_mixes(source, settings).values()}) > 1
+
+
 def listen_command(
+    tools: Tools, sound: Sequence[Argument], stream: int, source: Stream, settings: StereoSettings
+) -> list[Argument]:
+    """Measure for `gain_db` what the plain and the new mix of a track would be, of all that the input `sound` has."""
+    return _listen(tools, sound, f"[0:{stream}]", source, settings)
+
+
+def sample_command(
     tools: Tools, film: bytes, source: Stream, settings: StereoSettings, duration_sec: float | None
 ) -> list[Argument] | None:
-    """Measure what the plain and the new mix of a track would be, for `gain_db`; None where there is no need to."""
-    plain, mixed = (downmix.mix(source, boost) for boost in (0.0, settings.dialogue_boost_db))
-    if settings.loudness == "keep" and plain == mixed:
+    """Do the same by a minute of a long film; None where all of it has to be heard."""
+    if settings.loudness != "keep" or duration_sec is None or duration_sec <= 2 * WINDOWS * WINDOW_SEC:
         return None
-    starts = _starts(duration_sec) if settings.loudness == "keep" else ()
-    words: list[Argument] = [tools.ffmpeg, *MEASURING, *ffmpeg.PROGRESS]
-    windows: list[tuple[str, ...]] = [
-        ("-fpsprobesize", "0", "-ss", f"{start:.3f}", "-t", str(WINDOW_SEC)) for start in starts
-    ]
-    for window in windows or [()]:
-        words += [*ffmpeg.SAFE, "-threads", str(settings.threads), *window, "-i", ffmpeg.source(film)]
-    inputs = "".join(f"[{number}:{source.index}]" for number in range(max(1, len(starts))))
-    joined = f"{inputs}concat=n={len(starts)}:v=0:a=1," if starts else inputs
-    mixes = {"plain": plain, "mixed": mixed} if settings.loudness == "keep" else {"mixed": mixed}
-    split = f"{downmix.PREPARED},asplit=outputs={len(mixes)}{''.join(f'[{name}]' for name in mixes)}"
+    inputs: list[Argument] = []
+    for number in range(WINDOWS):
+        start = duration_sec * (number + 0.5) / WINDOWS
+        inputs += [*ffmpeg.SAFE, "-threads", str(settings.threads), "-fpsprobesize", "0"]
+        inputs += ["-ss", f"{start:.3f}", "-t", str(WINDOW_SEC), "-i", ffmpeg.source(film)]
+    form = downmix.layout_word(source)  # what was recorded between advertisements may have another one here and there
+    windows = [f"[{n}:{source.index}]aformat=channel_layouts={form}[w{n}]" for n in range(WINDOWS)]
+    joined = f"{''.join(f'[w{n}]' for n in range(WINDOWS))}concat=n={WINDOWS}:v=0:a=1,"
+    return _listen(tools, inputs, f"{';'.join(windows)};{joined}", source, settings)
+
+
+def _listen(
+    tools: Tools, inputs: Sequence[Argument], heard: str, source: Stream, settings: StereoSettings
+) -> list[Argument]:
+    mixes = _mixes(source, settings)
+    split = f"{heard}{downmix.PREPARED},asplit=outputs={len(mixes)}{''.join(f'[{name}]' for name in mixes)}"
     meters = [f"[{name}]{mixing},ebur128@{name}=framelog=verbose[out_{name}]" for name, mixing in mixes.items()]
-    words += ["-filter_complex", ";".join([joined + split, *meters])]
+    words: list[Argument] = [tools.ffmpeg, *MEASURING, *ffmpeg.PROGRESS, *inputs]
+    words += ["-filter_complex", ";".join([split, *meters])]
     for name in mixes:
         words += ["-map", f"[out_{name}]"]
     return [*words, "-f", "null", "-"]
 
 
-def _starts(duration_sec: float | None) -> tuple[float, ...]:
-    if duration_sec is None or duration_sec <= 2 * WINDOWS * WINDOW_SEC:
-        return ()
-    return tuple(duration_sec * (number + 0.5) / WINDOWS for number in range(WINDOWS))
+def _mixes(source: Stream, settings: StereoSettings) -> dict[str, str]:
+    mixed = downmix.mix(source, settings.dialogue_boost_db)
+    return {"plain": downmix.mix(source, 0.0), "mixed": mixed} if settings.loudness == "keep" else {"mixed": mixed}
 
 
 def gain_db(meter: Meter, settings: StereoSettings) -> float:

@@ -60,22 +60,18 @@ def cover_command(tools: Tools, film: bytes, covers: Sequence[tuple[int, bytes]]
 
 def encode_command(
     tools: Tools,
-    film: bytes,
-    probe: Probe,
+    sound: Sequence[Argument],
     plan: Plan,
     settings: StereoSettings,
     graph: str,
     outputs: Mapping[str, str | bytes],
 ) -> list[Argument]:
-    """Make the new track, or pieces of it: `outputs` says where each output of the filter graph goes."""
-    words: list[Argument] = [
-        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *_film(film, probe, settings.threads)),
-        *("-filter_complex", graph),
-    ]
+    """Make the new track, or pieces of it, from the input `sound`: `outputs` says where each output of the graph goes."""
+    words: list[Argument] = [tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *sound, "-filter_complex", graph]
     for label, file in outputs.items():
         # Each frame as it comes: FFmpeg closes no output before the end of the last one.
         words += ["-map", label, *encoder.options(plan.codec, settings), "-flush_packets", "1", file]
-    return [*words, *(_used_only(plan.copied()) if plan.foreign else ())]
+    return words
 
 
 def command(
@@ -95,7 +91,7 @@ def command(
     early = encoder.padding(plan.codec) / encoder.sample_rate(plan.codec, streams[plan.made_from])
     queued: list[Argument] = [*_QUEUED_OUTPUT] if tools.major >= _QUEUES_OUTPUTS else []
     words: list[Argument] = [
-        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *_QUEUED_INPUT, *_film(film, probe)),
+        *(tools.ffmpeg, *ffmpeg.QUIET, *ffmpeg.PROGRESS, "-y", *_QUEUED_INPUT, *film_input(film, probe)),
         *(*_QUEUED_INPUT, *ffmpeg.SAFE, "-f", encoder.demuxer(plan.codec), "-itsoffset", f"{-early:.9f}"),
         *("-i", ffmpeg.source(track)),
     ]
@@ -117,12 +113,12 @@ def command(
             words += [f"-metadata:s:{plan.output(number)}", f"{key}={value}"]
     words += [*_muxer_options(probe, plan), *queued, "-f", plan.muxer, ffmpeg.source(temp)]
     if plan.foreign and plan.made_from not in copied:
-        words += _used_only([plan.made_from])
+        words += used_only([plan.made_from])
     told = _packets([streams[number] for number, _ in hashed(probe, plan)], probe, plan, "1:0")
     return [*words, *told[:-1], *queued, told[-1]]
 
 
-def _used_only(numbers: Sequence[int]) -> list[Argument]:
+def used_only(numbers: Sequence[int]) -> list[Argument]:
     """Use streams, for nothing.
 
     Of broadcasts FFmpeg takes for zero, and for a jump of the clock, what it finds in the streams that it uses: they must
@@ -131,7 +127,8 @@ def _used_only(numbers: Sequence[int]) -> list[Argument]:
     return [*(word for number in numbers for word in ("-map", f"0:{number}")), "-c", "copy", "-f", "null", "-"]
 
 
-def _film(film: bytes, probe: Probe, threads: int | None = None) -> list[Argument]:
+def film_input(film: bytes, probe: Probe, threads: int | None = None) -> list[Argument]:
+    """Give the input that a film is; `threads` are its decoders'."""
     generate = ["-fflags", "+genpts"] if probe.format_name in _WITHOUT_ALL_TIMES else []
     decoding = ["-threads", str(threads)] if threads is not None else []
     return [*ffmpeg.SAFE, *generate, *decoding, "-i", ffmpeg.source(film)]

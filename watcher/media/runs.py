@@ -6,18 +6,22 @@ What is finished is handed to the checkpoints from here; what an earlier run of 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from watcher.media import ffmpeg, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from watcher.media.checkpoints import Checkpoints, Step, Stops
-    from watcher.media.ffmpeg import Argument, Feed, Finished, Progress, Tools
+    from watcher.media.ffmpeg import Argument, Feed, Finished, Link, Progress, Tools
     from watcher.media.loudness import Meter
     from watcher.media.passed import Account
     from watcher.media.probe import Probe
+
+
+_UNWANTED: Final = "Broken pipe"
+"""What a command says whose output nobody takes any more: the other has ended, and knows why."""
 
 
 class Runs:
@@ -76,19 +80,33 @@ class Runs:
         meter: Meter | None = None,
         account: Account | None = None,
         feeds: Sequence[Feed] = (),
+        fed_by: tuple[list[Argument], Link] | None = None,
     ) -> Finished:
-        """Run to the end. `share` is what this run is of the whole work, told as its position moves. Raises ConversionFailed."""
-        finished = await ffmpeg.run(
+        """Run to the end. `share` is what this run is of the whole work, told as its position moves. `fed_by` is another
+        command, which runs beside it and hands its output over by the link. Raises ConversionFailed.
+        """
+        limit, feeding = limit_sec or self._limit, None
+        run = ffmpeg.run(
             argv,
-            time_limit_sec=limit_sec or self._limit,
+            time_limit_sec=limit,
             stall_limit_sec=self._stall if share else None,
             on_progress=self._reporter(share) if share and not feeds else None,
             ignore_line=lambda line: (meter is not None and meter.take(line)) or "[info]" in line,
             take_line=account.take if account else None,
             stops=self._stops,
             feeds=feeds,
+            ends=[fed_by[1].reading] if fed_by else (),
         )
+        if fed_by:
+            feeding, finished = await _both(
+                ffmpeg.run(fed_by[0], time_limit_sec=limit, stops=self._stops, ends=[fed_by[1].writing]), run
+            )
+            self.cpu_sec += feeding.cpu_sec
+        else:
+            finished = await run
         self.cpu_sec += finished.cpu_sec
+        if feeding is not None and not any(_UNWANTED in line for line in feeding.stderr_lines):
+            refusals.require_success(feeding, what)
         refusals.require_success(finished, what)
         if share:
             self.tell(share[1])
@@ -99,3 +117,14 @@ class Runs:
         if not duration:
             return None
         return lambda now: self.tell(low + (high - low) * min(1.0, (now.out_time_sec or 0.0) / duration))
+
+
+async def _both(
+    feeding: Coroutine[Any, Any, Finished], run: Coroutine[Any, Any, Finished]
+) -> tuple[Finished, Finished]:
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = group.create_task(feeding), group.create_task(run)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return tasks[0].result(), tasks[1].result()

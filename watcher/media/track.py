@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from watcher.errors import ConversionFailed
-from watcher.media import downmix, encoder, ffmpeg, loudness, proof, remux
+from watcher.media import downmix, encoder, ffmpeg, loudness, proof, remux, sound
 from watcher.media.joined import Joined, Stand
-from watcher.media.loudness import Level
+from watcher.media.loudness import Level, Meter
 from watcher.media.pieces import FRAME, Cuts
+from watcher.media.sound import Sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from watcher.media.downmix import StereoSettings
-    from watcher.media.ffmpeg import Argument
+    from watcher.media.ffmpeg import Argument, Feed
     from watcher.media.layout import Plan
     from watcher.media.pieces import Piece
     from watcher.media.probe import Probe
     from watcher.media.runs import Runs
+
+_Result = TypeVar("_Result")
 
 LISTENING_SHARE: Final = 0.1
 """Of the whole work, where all of the film is listened to first."""
@@ -61,8 +64,9 @@ class TrackMaker:
         self._before = before
         self._plan = plan
         self._settings = settings
-        self._source = next(s for s in before.streams if s.index == plan.made_from)
-        self._rate = encoder.sample_rate(plan.codec, self._source)
+        self._sound = Sound(runs, film, before, plan, settings)
+        self._source = self._sound.source
+        self._rate = self._sound.rate
         self._cuts = Cuts.of(before.duration_sec if plan.codec == "aac" else None, self._rate)
         self._file = Joined(path)
         self._begins_at = LISTENING_SHARE if settings.loudness != "keep" else 0.0
@@ -71,15 +75,16 @@ class TrackMaker:
     async def make(self) -> Track:
         """Give the finished track. Raises ConversionFailed: `clipped`, `wrong_length`, `silent`, and what `Runs.run` raises."""
         kept = self._runs.kept
+        self._sound.changes = bool(kept.get("sound_changes"))
         gain = float(kept["gain_db"]) if "gain_db" in kept else await self._listen()
         await asyncio.to_thread(self._file.recall, kept.get("track", {}))
         measured = kept.get("measured") if self._file.stand.whole else None
         if measured is not None:
             level = Level(**measured["level"])
-            return Track(self._file.path, self._sound(gain), gain, float(measured["seconds"]), level)
+            return Track(self._file.path, self._mixing(gain), gain, float(measured["seconds"]), level)
         while True:
             if not self._file.stand.whole:
-                await self._encode(self._sound(gain))
+                await self._whatever_its_form(lambda: self._encode(self._mixing(gain)))
             level = await self._measure()
             over = level.true_peak_db - loudness.TRUE_PEAK_LIMIT_DB
             if over <= 0:
@@ -87,9 +92,9 @@ class TrackMaker:
             await self._begin_lower(over)
         seconds = await self._require_sound(level)
         await self._runs.save("mux", {"measured": {"level": asdict(level), "seconds": seconds}})
-        return Track(self._file.path, self._sound(gain), gain, seconds, level)
+        return Track(self._file.path, self._mixing(gain), gain, seconds, level)
 
-    def _sound(self, gain: float) -> str:
+    def _mixing(self, gain: float) -> str:
         ceiling = self._file.stand.ceiling_db
         return downmix.downmix(self._source, self._settings, sample_rate=self._rate, gain_db=gain, ceiling_db=ceiling)
 
@@ -101,50 +106,71 @@ class TrackMaker:
         await asyncio.to_thread(self._file.begin, Stand(stand.ceiling_db - over - _PEAK_MARGIN_DB, stand.tries + 1))
         await self._save()
 
+    async def _whatever_its_form(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        try:
+            return await work()
+        except ConversionFailed as error:
+            if error.reason != sound.CHANGED:
+                raise
+            await self._runs.save("encode", {"sound_changes": True})
+            return await work()
+
     async def _save(self) -> None:
         await self._runs.save("encode", {"track": asdict(self._file.stand)})
 
     async def _listen(self) -> float:
         """Give by how many decibels the mix is to be louder."""
-        duration = self._before.duration_sec
-        argv = loudness.listen_command(self._runs.tools, self._film, self._source, self._settings, duration)
         gain = 0.0
-        if argv is not None:
-            share, meter = (0.0, self._begins_at) if self._begins_at else None, loudness.Meter()
-            try:
-                await self._runs.run(argv, "listening to the film", share=share, meter=meter)
-                gain = loudness.gain_db(meter, self._settings)
-            except ConversionFailed as error:
-                if error.reason != "ffmpeg_failed":
-                    raise  # else: sound that changes its form half-way cannot be joined; it can be converted
+        if loudness.has_to_listen(self._source, self._settings):
+            meter = await self._whatever_its_form(self._heard_level)
+            gain = loudness.gain_db(meter, self._settings)
         await self._runs.save("encode", {"gain_db": gain})
         return gain
 
+    async def _heard_level(self) -> Meter:
+        tools, settings, source = self._runs.tools, self._settings, self._source
+        what, share = "listening to the film", (0.0, self._begins_at) if self._begins_at else None
+        sample = loudness.sample_command(tools, self._film, source, settings, self._before.duration_sec)
+        if sample is not None:
+            meter = Meter()
+            try:
+                await self._runs.run(sample, what, share=share, meter=meter)
+            except ConversionFailed as error:
+                if error.reason != "ffmpeg_failed":
+                    raise  # else: a film without times, say, in which no place can be found; it can be heard
+            else:
+                return meter
+        meter = Meter()
+
+        def command(heard: Sequence[Argument], stream: int) -> list[Argument]:
+            return loudness.listen_command(tools, heard, stream, source, settings)
+
+        await self._sound.hear(command, what, share=share, meter=meter)
+        return meter
+
     # --- making it
 
-    async def _encode(self, sound: str) -> None:
+    async def _encode(self, mixing: str) -> None:
         if self._file.stand.pieces == self._cuts.count:
             pass  # the last had just been added when it was interrupted
         elif self._cuts.count == 1:
             outputs: dict[str, str | bytes] = {"[p0]": ffmpeg.source(self._file.path)}
-            argv = self._command(self._cuts.filter(sound, self._source.index, [0]), outputs)
-            await self._runs.run(argv, "making the track", share=(self._begins_at, ENCODED_SHARE))
+            await self._hear([0], mixing, outputs)
             await asyncio.to_thread(self._file.adopt)
         else:
-            await self._encode_pieces(sound)
+            await self._encode_pieces(mixing)
         self._file.end()
         await self._save()
 
-    async def _encode_pieces(self, sound: str) -> None:
+    async def _encode_pieces(self, mixing: str) -> None:
         todo = range(self._file.stand.pieces, self._cuts.count)
         pieces, news = [self._cuts.piece(number) for number in todo], asyncio.Event()
         feeds = [ffmpeg.Feed(self._taker(number, piece, news)) for number, piece in zip(todo, pieces, strict=True)]
         outputs: dict[str, str | bytes] = {f"[p{number}]": feed.to for number, feed in zip(todo, feeds, strict=True)}
-        argv = self._command(self._cuts.filter(sound, self._source.index, todo), outputs)
         try:
             async with asyncio.TaskGroup() as group:
                 adding = group.create_task(self._add_whole_ones(pieces, news))
-                await self._runs.run(argv, "making the track", share=(self._begins_at, ENCODED_SHARE), feeds=feeds)
+                await self._hear(todo, mixing, outputs, feeds)
                 adding.cancel()
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
@@ -187,15 +213,20 @@ class TrackMaker:
         await ffmpeg.uncancelled(add())
         await self._save()
 
-    def _command(self, graph: str, outputs: dict[str, str | bytes]) -> list[Argument]:
-        tools, plan, settings = self._runs.tools, self._plan, self._settings
-        return remux.encode_command(tools, self._film, self._before, plan, settings, graph, outputs)
+    async def _hear(
+        self, todo: Sequence[int], mixing: str, outputs: Mapping[str, str | bytes], feeds: Sequence[Feed] = ()
+    ) -> None:
+        def command(heard: Sequence[Argument], stream: int) -> list[Argument]:
+            graph = self._cuts.filter(mixing, stream, todo)
+            return remux.encode_command(self._runs.tools, heard, self._plan, self._settings, graph, outputs)
+
+        await self._sound.hear(command, "making the track", share=(self._begins_at, ENCODED_SHARE), feeds=feeds)
 
     # --- finding it good
 
     async def _measure(self) -> Level:
         argv = loudness.measure_command(self._runs.tools, self._file.path, encoder.demuxer(self._plan.codec))
-        meter = loudness.Meter()
+        meter = Meter()
         await self._runs.run(argv, "measuring the track", share=(ENCODED_SHARE, MEASURED_SHARE), meter=meter)
         return meter.level()
 
@@ -245,7 +276,7 @@ class TrackMaker:
 
     async def _peak_of_source(self) -> float:
         argv = loudness.samples_command(self._runs.tools, self._film, self._source.index)
-        meter = loudness.Meter()
+        meter = Meter()
         await self._runs.run(argv, "measuring the film", meter=meter)
         return meter.sample_peak_db
 
