@@ -14,7 +14,7 @@ The map, top to bottom; imports only go down:
     media/         FFmpeg and films: tools, ffmpeg (with child and output), probe, structure, sparse, packets,
                    unwritten (holes, zeros, silence, framing), recording, reference, integrity (with decode,
                    decoders, complaints, judgement), stereo (with
-                   track, pieces, joined, runs, checkpoints; layout, remux, downmix, loudness, encoder, scratch),
+                   track, sound, pieces, joined, runs, checkpoints; layout, remux, downmix, loudness, encoder, scratch),
                    proof (with passed), replace (with attributes, disk and space)
     store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, following
     operations/    pause and resume for any long job; the service's conversions are such jobs
