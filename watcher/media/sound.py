@@ -26,7 +26,7 @@ CHANGED: Final = "form_changed"
 """The reason of the failure with which a run ends when the sound changes its form for the first time."""
 _FIXED: Final = ("-reinit_filter", "0")
 _SAID: Final = "Changing audio frame properties on the fly"
-"""By FFmpeg 5 to 8, at a change, with `_FIXED`."""
+"""By FFmpeg 5 to 9, at a change, with `_FIXED`."""
 
 
 class Sound:
