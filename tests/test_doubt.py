@@ -77,6 +77,26 @@ async def test_a_person_vouches_for_a_doubted_root(bench, kept):
     assert bench.entry("big/1.mkv").missing_since_ms is not None
 
 
+async def test_who_vouches_for_a_root_vouches_for_what_is_missing_now_and_not_for_what_goes_later(bench, kept):
+    """It is scanned at once, and the wish is spent; it is spent too where nothing stands that could be vouched for."""
+    root = await kept.take_on(os.fsencode(bench.root), "poll")
+    await beat(kept)
+    os.unlink(bench.root / "big" / "1.mkv")
+    kept.vouch(root.path)
+    await beat(kept)
+    assert bench.entry("big/1.mkv").missing_since_ms is not None
+    bench.root.rename(bench.root.with_name("elsewhere"))
+    bench.root.mkdir()
+    await beat(kept)
+    assert "is the disk mounted" in suspended(bench)
+    bench.root.rmdir()
+    kept.vouch(root.path)
+    await beat(kept)
+    bench.root.mkdir()
+    await beat(kept)
+    assert "is the disk mounted" in suspended(bench)
+
+
 async def test_nothing_is_believed_against_a_film_whose_folder_was_pulled_away(bench, kept):
     """What stands against it is trouble of the machine; what speaks for it was read from it and stays."""
     await kept.take_on(os.fsencode(bench.root), "poll")

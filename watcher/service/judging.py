@@ -61,7 +61,7 @@ class WatchedRoot:
     """The look of the last beat; it lasts as long as the disk takes to answer."""
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
     vouched: bool = False
-    """A person says that it is right as it is."""
+    """A person says that it is right as it is: until it has been scanned once, or nothing is there that could be."""
     doubted: bool = False
     """A scan missed so many files that it is suspended until they are back or a person vouches for it."""
     missed: list[bytes] = field(default_factory=list)
@@ -101,6 +101,7 @@ class Judge:
         sample = await self._in_store(self._engine.store.sample_paths, root.id)
         health = await root.patience.ask(_health, root, sample)
         if health.suspended_because:
+            root.vouched = False  # for what stands here now, and not for what may some day
             await self.suspend(root, health.suspended_because)
             return False
         root.empty = state.empty

@@ -175,6 +175,7 @@ class Roots:
         for root in self._roots.values():
             if root.path == path:
                 root.vouched = True
+                root.due_scan = 0.0  # what is missing now is right; what goes later is not
                 self._next_beat = 0.0
 
     async def look_at(self, due: Sequence[DueHint]) -> None:

@@ -74,6 +74,7 @@ class Scanner:
                 self._closing,
             )
         except OSError as error:
+            root.vouched = False
             _say_counts(root, state.taken)
             log.warning("scan failed", root=root.path, reason=error.strerror)
             return None
