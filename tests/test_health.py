@@ -80,7 +80,7 @@ def test_folders_that_are_missing_suspended_or_cannot_be_written(bench, config, 
     bench.store.update_root(bench.root_id, suspended_because="it is empty, and was not")
     assert codes(config) == ("unhealthy", ["root_suspended"])
     bench.store.update_root(bench.root_id, suspended_because=None)
-    monkeypatch.setattr(os, "access", lambda path, mode: os.fsencode(path) != os.fsencode(bench.root))
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: os.fsencode(path) != os.fsencode(bench.root))
     assert codes(config) == ("unhealthy", ["root_unwritable"])
     bench.root.rmdir()
     assert codes(config) == ("unhealthy", ["root_missing"])

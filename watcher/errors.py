@@ -35,6 +35,10 @@ class DamagedDatabase(StoreError):
     """The database's content is broken; the next start for writing sets it aside and restores the newest backup."""
 
 
+class NotAllowed(StoreError):
+    """Whoever asks may not use the database."""
+
+
 class NewerDatabase(StoreError):
     """The database was written by a newer version of the program."""
 

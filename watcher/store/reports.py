@@ -176,10 +176,10 @@ def jobs(store: StateStore) -> list[Job]:
 
 
 def upcoming(store: StateStore, limit: int, now_ms: int) -> list[Upcoming]:
-    """Give the files that are looked at next, those being worked on left out: first what is due, in the order in which
-    it is taken, then what waits, by time.
+    """Give the files that are looked at next, those being worked on and those of suspended folders left out: first what is
+    due, in the order in which it is taken, then what waits, by time.
     """
-    ids = [root.id for root in store.roots()]
+    ids = _working(store)
     due = [
         Upcoming(entry.path, entry.next_check_at_ms or now_ms, _ITS_TURN)
         for complete in (True, False)
@@ -190,9 +190,13 @@ def upcoming(store: StateStore, limit: int, now_ms: int) -> list[Upcoming]:
 
 def by_time(store: StateStore, limit: int, after_ms: int = -1) -> list[Upcoming]:
     """Give the files whose times are next after a time, the longest due first."""
-    asked = ((which, root.id) for which in ("=", "<>") for root in store.roots())
+    asked = ((which, root_id) for which in ("=", "<>") for root_id in _working(store))
     rows = [row for which, root_id in asked for row in store.sql(_UPCOMING.format(which), (root_id, after_ms, limit))]
     return sorted((Upcoming(_path(*row[:3]), *row[3:]) for row in rows), key=lambda entry: entry.at_ms)[:limit]
+
+
+def _working(store: StateStore) -> list[int]:
+    return [root.id for root in store.roots() if root.suspended_because is None]
 
 
 def roots(store: StateStore) -> list[RootReport]:
