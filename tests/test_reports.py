@@ -64,6 +64,8 @@ def test_what_is_next_comes_in_the_order_of_time_whatever_kind_of_work_it_is(ben
     found = [(os.path.basename(entry.path), entry.waits_for) for entry in reports.upcoming(reader, 10, 6000)]
     assert found == [(b"whole.mkv", "its turn"), (b"early.mkv", "its turn"), (b"late.mkv", "why late.mkv")]
     assert [(job.path, job.kind) for job in reports.jobs(reader)] == [(bench.path("busy.mkv"), "check")]
+    bench.store.update_root(bench.root_id, suspended_because="its disk is away")
+    assert reports.upcoming(reader, 10, 6000) == []
 
 
 def test_a_listing_is_filtered_and_in_the_order_of_folders_and_names(bench, reader):

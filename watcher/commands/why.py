@@ -251,6 +251,10 @@ def _number(things: Any, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
+_AGAIN = ("another look: ", "a second look: ", "another try: ")
+"""What follows stands in the lines above, as what is wrong with the film or its track."""
+
+
 def _waits_for(story: Story, service: _Service, now: int) -> str:
     file = story.file
     if file.missing_since_ms is not None:
@@ -267,7 +271,10 @@ def _waits_for(story: Story, service: _Service, now: int) -> str:
     hindered += [] if service.pause is None else [f"all is {paused(service.pause)}"]
     but = f"; but {', and '.join(hindered)}" if hindered else ""
     due = f"until {views.local(file.next_check_at_ms)}" if file.next_check_at_ms > now else "due now"
-    return f"{file.waits_for or 'its next step'}, {due}{but}"
+    what = file.waits_for or "its next step"
+    if what.startswith(_AGAIN):
+        what = what.partition(": ")[0]
+    return f"{what}, {due}{but}"
 
 
 def _work(job: Job, service: _Service, now: int) -> str:

@@ -208,7 +208,8 @@ class Conversions:
         entry = self._engine.end_attempt(attempt_id)
         if attempt is None or entry is None or not entry.signature.same_content(Signature(**attempt.source)):
             return  # somebody put another film there since: it is seen as news
-        self._store.put_finding(entry.id, proof=attempt.proof)
+        took_ms = self._engine.now_ms() - attempt.started_at_ms
+        self._store.put_finding(entry.id, proof={**(attempt.proof or {}), "took_ms": took_ms})
         film = attempt.film or entry.path
         beside = attempt.target is not None and attempt.target != film and not attempt.removes_film
         if attempt.removes_film:

@@ -39,7 +39,7 @@ class Came:
     reason: str
     size_bytes: int
     took_ms: int | None
-    """Since its last check began; None when that is no longer on record."""
+    """Of its conversion; of all else since its last check began. None when that is no longer on record."""
 
 
 def last(store: StateStore, count: int) -> list[Happened]:
@@ -81,6 +81,9 @@ _TROUBLE = """SELECT max(j.id), j.at_ms, r.path, f.path, e.name, j.move, j."befo
     AND (e.integrity_status IN ('incomplete', 'error', 'quarantined') OR e.processed_status = 'convert_failed')
     AND e.reason <> 'not_media' GROUP BY e.id ORDER BY 1 DESC LIMIT ?"""
 _OUTCOMES = """SELECT j.at_ms, r.path, f.path, e.name, j.move, j.reason, e.size_bytes,
-    j.at_ms - (SELECT max(b.at_ms) FROM journal AS b WHERE b.entry_id = e.id AND b.id < j.id AND b.move = 'check_started')
+    coalesce(
+        iif(j.move = 'converted', (SELECT json_extract(p.proof, '$.took_ms') FROM finding AS p WHERE p.entry_id = e.id), NULL),
+        j.at_ms - (SELECT max(b.at_ms) FROM journal AS b WHERE b.entry_id = e.id AND b.id < j.id AND b.move = 'check_started')
+    )
     {0} WHERE j.at_ms >= ? AND j.id = (SELECT max(o.id) FROM journal AS o WHERE o.entry_id = e.id
         AND o.move IN (SELECT value FROM json_each(?))) ORDER BY j.id"""
