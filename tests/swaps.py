@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -159,8 +160,9 @@ def landing_of(bench: Bench, temps: Temps) -> tuple[Landing, list[str]]:
             return call(*arguments)
 
     adopted: list[str] = []
+    conversions = Conversions(bench.engine)
     return Landing(
-        Conversions(bench.engine), lambda: keeping(bench.engine.config), temps, in_store, adopted.append
+        conversions, lambda: keeping(bench.engine.config), temps, in_store, adopted.append, threading.Event()
     ), adopted
 
 

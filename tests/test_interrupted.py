@@ -1,6 +1,8 @@
 """What an interrupted conversion has left is kept as long as its film would be converted, and never longer."""
 
 import dataclasses
+import errno
+import functools
 import os
 import re
 
@@ -8,11 +10,11 @@ import pytest
 from swaps import Flight, end, names, recovered, write
 
 from watcher import views
-from watcher.operations import PauseManager, document
+from watcher.operations import Drive, PauseManager, document
 from watcher.rules import names as naming
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
-from watcher.service import wishes
+from watcher.service import landing, wishes
 from watcher.service.conversions import Conversions
 from watcher.service.demand import OnDemand
 from watcher.service.jobs import Cancelled, Failed
@@ -119,6 +121,29 @@ async def test_the_films_own_fault_and_a_full_disk_leave_nothing(flight, bench, 
     """Room is what lacks, and what fails for the film's own reasons fails again."""
     await end(flight, Failed(flight.spec, reason, ""))
     assert (bench.store.attempts(), left(flight)) == ([], ["Film.mkv"])
+
+
+@pytest.mark.parametrize("step", ["chmod", "rename"])
+async def test_a_drive_that_stays_away_at_the_very_end_costs_nothing_of_what_was_done(flight, bench, monkeypatch, step):
+    """Neither before the intent nor after it; the next try goes on from there."""
+
+    def away(*_):
+        raise OSError(errno.EHOSTDOWN, os.strerror(errno.EHOSTDOWN))
+
+    write(flight.swap.temp, b"the result")
+    monkeypatch.setattr(landing, "Drive", functools.partial(Drive, waits_sec=(0.0,)))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, away)
+        await flight.land()
+    entry = flight.entry()
+    assert (entry.processed_status, entry.reason) == (P.CONVERT_FAILED, "io_error")
+    assert entry.next_check_at_ms is not None
+    await recovered(bench)
+    assert left(flight) == [LEFT[0], ".watcher-0123456789ab.tmp", *LEFT[1:]]
+    with bench.engine.turn():
+        bench.engine.move(flight.entry(), "retry", next_at=bench.clock())
+        spec = Conversions(bench.engine).begin(flight.entry())
+    assert spec.attempt_id == flight.spec.attempt_id
 
 
 def _changed(flight):

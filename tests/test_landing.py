@@ -1,6 +1,8 @@
 """A result lands in the database as on disk: what a stop has interrupted is finished or cleared up, and the film is whole."""
 
 import dataclasses
+import errno
+import functools
 import os
 import subprocess
 import time
@@ -27,10 +29,12 @@ from swaps import (
 )
 
 from watcher.config.model import AudioSettings
-from watcher.media import replace
+from watcher.media import disk, replace, scratch
 from watcher.media.replace import Keeping
+from watcher.operations import Drive
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
+from watcher.service import landing
 from watcher.service.conversions import Conversions
 from watcher.service.jobs import Cancelled, Failed
 from watcher.store.store import signature_columns
@@ -366,6 +370,45 @@ async def test_what_the_disk_refuses_only_after_the_work_is_not_tried_for_ever(b
     entry = flight.entry()
     assert (entry.reason, entry.next_check_at_ms) == ("not_replaceable", None)
     assert tree(flight.swap) == undone(flight.swap)
+
+
+@pytest.mark.parametrize("happened", [False, True], ids=["it did not happen", "it happened"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_network_drive_that_is_away_for_a_moment_is_waited_for(bench, monkeypatch, form, happened):
+    """At the last step of hours of work; also where it had done what it says has failed."""
+    flight = Flight(bench, form)
+    monkeypatch.setattr(landing, "Drive", functools.partial(Drive, waits_sec=(0.0,) * 6))
+    for owner, name in ((os, "chmod"), (os, "rename"), (disk, "_rename_without_replacing"), (os, "unlink")):
+        call, away = getattr(owner, name), [errno.ESTALE, errno.ETIMEDOUT]
+
+        def hindered(*arguments, call=call, away=away, **options):
+            if away and arguments[0] in (flight.swap.temp, flight.swap.film):
+                if happened and len(away) == 1:
+                    call(*arguments, **options)
+                raise OSError(number := away.pop(), os.strerror(number))
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, hindered)
+    assert await flight.land() == []
+    assert tree(flight.swap) == done(flight.swap)
+    assert flight.entry().processed_status is P.CONVERTED
+
+
+async def test_a_result_of_which_the_disk_said_that_it_does_not_stand_is_known_when_it_does(bench, flight, monkeypatch):
+    """It refused to make the rename last, and to clear up; afterwards the new film stands there, once."""
+
+    def refuse(*_):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "sync_folder", refuse)
+        patched.setattr(scratch, "clear", refuse)
+        assert await flight.land() == [flight.spec.attempt_id]
+    assert flight.entry().processed_status is P.CONVERT_FAILED
+    await recovered(bench)
+    entry = flight.entry()
+    assert (entry.processed_status, entry.next_check_at_ms) == (P.CONVERTED, None)
+    assert (tree(flight.swap), bench.store.attempts()) == (done(flight.swap), [])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")

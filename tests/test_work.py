@@ -1,6 +1,7 @@
 """The work itself: what the disk would refuse is found before FFmpeg is started, and jobs share the space that is free."""
 
 import dataclasses
+import errno
 import os
 import subprocess
 
@@ -9,6 +10,7 @@ from swaps import Flight, mounted, read, tree, undone
 
 from watcher.errors import ConversionFailed
 from watcher.service import work
+from watcher.service.jobs import Failed
 from watcher.service.temps import Temps
 
 DECISION = {"outcome": "make", "reason": "", "sentence": "", "source": 1}
@@ -79,7 +81,22 @@ async def test_what_another_job_still_needs_is_not_free(tmp_path, bench_on, monk
             raise ConversionFailed("enough", "")
 
         monkeypatch.setattr(work.Worker, "_make", make)
-        monkeypatch.setattr(work, "_stands", lambda spec: True)
+        monkeypatch.setattr(work, "_failed", lambda spec, error: Failed(spec, error.reason, ""))
         await worker.do(first, lambda _: None)
         assert found[0].reason == ("enough" if enough else "no_space")
         assert read(flight.swap.film) == undone(flight.swap)[b"Film.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(None, "enough"), (errno.ESTALE, "io_error"), (errno.ENOENT, "source_changed")]
+)
+async def test_a_film_that_its_drive_does_not_show_has_not_changed(flight, monkeypatch, code, reason):
+    """What FFmpeg says of it is the drive's fault then, and what was made of its track is kept."""
+
+    async def make(*_):
+        if code is not None:
+            monkeypatch.setattr(os, "lstat", lambda path: (_ for _ in ()).throw(OSError(code, os.strerror(code), path)))
+        raise ConversionFailed("enough", "")
+
+    monkeypatch.setattr(work.Worker, "_make", make)
+    assert (await outcome(flight)).reason == reason

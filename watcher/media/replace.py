@@ -202,15 +202,18 @@ def _keep(film: bytes, kept: bytes) -> None:
 
 
 def _remove_film(swap: Swap, result: Signature, writer_of: WriterOf) -> None:
-    """Remove the film whose place the result has taken under another name; if that must not be, take the result away."""
+    """Remove the film whose place the result has taken under another name; if that must not be, take the result away.
+
+    Raises OSError where the disk refuses: both stand then, and whoever gives up clears up.
+    """
     if disk.observe(swap.film) is None:
         return  # done before a stop, or by its owner
     try:
         _require_unchanged(swap.film, swap.source, writer_of)
-        os.unlink(swap.film)
-    except (SourceChanged, OSError):
+    except SourceChanged:
         clear(swap, result)
         raise
+    os.unlink(swap.film)
     disk.sync_folder(swap.film)
 
 
@@ -222,8 +225,10 @@ def _refuse_loss(lost: list[str], keeping: Keeping) -> None:
 def _require_unchanged(path: bytes, expected: Signature, writer_of: WriterOf) -> None:
     try:
         there = Signature.of(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceChanged("source_changed", f"the film is not there any more: {error.strerror}") from error
     except OSError as error:
-        raise SourceChanged("source_changed", f"the film is not there any more: {error.strerror}") from None
+        raise refusals.of_os_error(error, "the film cannot be looked at") from error
     if not there.same_content(expected):
         raise SourceChanged("source_changed", "the film changed while its track was made")
     if writer := writer_of(path):

@@ -63,11 +63,14 @@ class Drive:
             raise OSError(errno.ENOTCONN, "its file system is not mounted", os.fsdecode(self._path))
 
     def is_worth_waiting(self, error: BaseException) -> bool:
-        """Tell whether an error may pass by itself: one of the network, or a file missing with its whole mount."""
-        if not isinstance(error, OSError):
+        """Tell whether an error may pass by itself: one of the network, or a file missing with its whole mount; also where
+        it was put into other words (`raise ... from`).
+        """
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
             return False
-        missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
-        return error.errno in NETWORK_ERRORS or (missing and self.is_gone())
+        missing = cause.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV)
+        return cause.errno in NETWORK_ERRORS or (missing and self.is_gone())
 
     def retry(
         self,

@@ -129,9 +129,9 @@ def _put_together(
     observers = Observers(bell.ring)
     roots = Roots(engine, recovery, Intake(engine), observers, in_store, bell.ring)
     keeping = lambda: landing.keeping(engine.config)  # noqa: E731 - asked anew for each result
-    lands = landing.Landing(conversions, keeping, temps, in_turn, recovery.adopt)
-    outcomes = Outcomes(checks, conversions, lands, roots, in_turn, bell.hurry)
     pausing = Pausing(engine, in_store)
+    lands = landing.Landing(conversions, keeping, temps, in_turn, recovery.adopt, pausing.manager.cancelled)
+    outcomes = Outcomes(checks, conversions, lands, roots, in_turn, bell.hurry)
     work = Worker(tools, lambda: engine.config, temps, pausing.manager).do
     pool = LocalPool(slots_of(config), counting.timed(work, engine.metrics), outcomes.add)
     return Parts(

@@ -217,6 +217,8 @@ class Conversions:
         words = reason or ("sidecar" if beside else "other_container" if attempt.removes_film else "stereo_added")
         if lost := (attempt.proof or {}).get("lost_attributes"):
             words += f"; not kept: {'; '.join(lost)}"
+        if entry.processed_status is ProcessedStatus.CONVERT_FAILED:  # so its disk had said
+            self._engine.move(entry, "retry", reason="the result stands all the same", next_at=None)
         columns: dict[str, Any] = {} if beside else signature_columns(final)
         self._engine.move(
             entry,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from watcher.errors import ConversionFailed
-from watcher.media import disk, replace, scratch
+from watcher.media import disk, refusals, replace, scratch
 from watcher.media.replace import Keeping, Prepared, Swap
+from watcher.operations.network import NETWORK_ERRORS, Drive
 from watcher.rules import names
 from watcher.rules.signature import Signature
 from watcher.service.interrupted import was_cut_short
@@ -23,6 +25,7 @@ from watcher.service.steps import kept_share, state_file
 from watcher.watch import writers
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Awaitable, Callable
 
     from watcher.config import StateConfig
@@ -32,12 +35,15 @@ if TYPE_CHECKING:
     from watcher.store.models import Attempt
 
     InStore = Callable[..., Awaitable[Any]]
+    Done = TypeVar("Done")
 
 log = structlog.get_logger("watcher")
 
 
 class Landing:
-    """Brings results in. `adopt` is told of attempts whose traces the disk would not let go of."""
+    """Brings results in. `adopt` is told of attempts whose traces the disk would not let go of; `cancelled` ends the waiting
+    for a network drive that is away.
+    """
 
     def __init__(
         self,
@@ -46,24 +52,30 @@ class Landing:
         temps: Temps,
         in_store: InStore,
         adopt: Callable[[str], None],
+        cancelled: threading.Event,
     ) -> None:
         self._conversions = conversions
         self._keeping = keeping
         self._temps = temps
         self._in_store = in_store
         self._adopt = adopt
+        self._cancelled = cancelled
 
     async def land(self, outcome: Made) -> None:
         """Bring a made result in. What prevents it becomes a failed conversion; the film is then as it was."""
         spec, swap, result = outcome.spec, swap_of(outcome.spec), None
         try:
-            prepared = await asyncio.to_thread(replace.prepare, swap, self._keeping(), who_writes)
+            prepared = await self._on_its_drive(swap, replace.prepare, swap, self._keeping(), who_writes)
             result = prepared.signature
             if not await self._in_store(self._conversions.intend, spec, result, _proof(outcome, prepared)):
                 await self._in_store(self._conversions.void, spec.attempt_id, await self._cleared(spec, None))
                 return
-            final = await asyncio.to_thread(replace.place, swap, who_writes)
+            final = await self._on_its_drive(swap, _place, swap, result)
         except ConversionFailed as error:
+            in_place = swap.target == swap.film
+            if in_place and isinstance(error.__cause__, OSError) and error.__cause__.errno in NETWORK_ERRORS:
+                await self.ended(Failed(spec, error.reason, error.detail))
+                return
             # What the rehearsal could not foresee costs a whole conversion each time: it is not tried for ever.
             reason = "not_replaceable" if error.reason in ("permission", "io_error") else error.reason
             cleared = await self._cleared(spec, result)
@@ -71,6 +83,14 @@ class Landing:
             return
         await self._cleared_behind(spec)
         await self._in_store(self._conversions.landed, spec.attempt_id, final)
+
+    async def _on_its_drive(self, swap: Swap, work: Callable[..., Done], *arguments: Any) -> Done:
+        """Do file work in a thread, and do it again while a network drive is away: hours of work hang on it."""
+
+        def patiently() -> Done:
+            return Drive(os.path.dirname(swap.film)).retry(lambda: work(*arguments), self._cancelled)
+
+        return await asyncio.to_thread(patiently)
 
     async def _cleared_behind(self, spec: JobSpec) -> None:
         """Take away what a landed conversion needs no more; where the disk refuses, a scan does so later."""
@@ -114,6 +134,15 @@ class Landing:
         finally:
             self._temps.release(spec.attempt_id)
         return True
+
+
+def _place(swap: Swap, result: Signature) -> Signature:
+    """Let a result take its name; or find that it has it by a try of which the drive said that it failed."""
+    try:
+        found = replace.settle(swap, result, who_writes) if disk.stands(swap.target, result) else None
+    except OSError as error:
+        raise refusals.of_os_error(error, "the result cannot take its name") from error
+    return found or replace.place(swap, who_writes)
 
 
 def _proof(outcome: Made, prepared: Prepared) -> dict[str, Any]:

@@ -86,9 +86,7 @@ class Worker:
             cause = error.__cause__
             return Failed(spec, _word_of(cause) if isinstance(cause, OSError) else "io_error", str(error))
         except ConversionFailed as error:
-            if not await asyncio.to_thread(_stands, spec):
-                return Failed(spec, "source_changed", "the film went away or changed while its track was made")
-            return Failed(spec, error.reason, error.detail, error.said)
+            return await asyncio.to_thread(_failed, spec, error)
         except ToolMissing as error:
             return Failed(spec, "tool_missing", str(error))
         except OSError as error:
@@ -124,12 +122,17 @@ class Worker:
         return proof
 
 
-def _stands(spec: JobSpec) -> bool:
+def _failed(spec: JobSpec, error: ConversionFailed) -> Failed:
+    """Say why a conversion failed: a film that is another by now, or that its disk does not show, counts more than what
+    FFmpeg said of it.
+    """
     try:
         there = scan.observe(spec.path)
-    except OSError:
-        return False
-    return there is not None and there.same_content(spec.signature)
+    except OSError as trouble:
+        return Failed(spec, _word_of(trouble), f"{trouble.strerror}: {trouble.filename!r}")
+    if there is None or not there.same_content(spec.signature):
+        return Failed(spec, "source_changed", "the film went away or changed while its track was made")
+    return Failed(spec, error.reason, error.detail, error.said)
 
 
 def _word_of(error: OSError) -> str:
