@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import threading
 
 import pytest
 
@@ -178,7 +179,9 @@ async def test_a_temporary_file_that_cannot_be_removed_does_not_end_the_landing(
     spec = converting(bench, "a.mkv")
     bench.write("a.mkv", b"changed")
     adopted = []
-    flight = landing.Landing(Conversions(bench.engine), replace.Keeping, Temps(), in_store, adopted.append)
+    flight = landing.Landing(
+        Conversions(bench.engine), replace.Keeping, Temps(), in_store, adopted.append, threading.Event()
+    )
     await flight.land(Made(spec, {}))
     assert [attempt.id for attempt in bench.store.attempts()] == adopted == [spec.attempt_id]
 
