@@ -199,6 +199,7 @@ INTACT = {
         "[h264 @ 0x1] [error] decode_slice_header error",
     ]
     * 2,
+    "an Ogg cut out of another": ["[ogg @ 0x1] [error] invalid pts -12784"],
     "begins at a picture that refers back": ["[h264 @ 0x1] [error] mmco: unref short failure"],
 }
 CHANGED = {

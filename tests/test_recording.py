@@ -9,6 +9,7 @@ import pytest
 
 from watcher.media import integrity, recording, tools
 from watcher.media.decode import Window
+from watcher.media.ffmpeg import Finished
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 
 _KINDS = {
@@ -61,6 +62,23 @@ def test_samples_of_the_edges_do_not_ask_for_more():
     assert recording.excuses((odd,) * 6, Window(96, None), 100)
     assert not recording.excuses((odd,) * 7, Window(96, 4), 100)
     assert not recording.excuses((odd,), Window(50, 2), 100)
+
+
+async def test_what_was_missing_at_the_start_may_be_spoken_of_once_more():
+    """HEVC's decoder keeps what it made up for missing references, and finds the number taken when it comes round."""
+    missing = "[hevc @ 0x1] [error] Could not find ref with POC 126"
+    taken = "[hevc @ 0x1] [error] Duplicate POC in a sequence: 127."
+
+    async def only_edges(*lines, at_start=(missing,)):
+        async def sample(window):
+            heard = at_start if window.length_sec < 10 else lines
+            return Finished(0, b"", heard, len(heard), 0.1, "exit")
+
+        return await recording.complains_of_edges_only(Finished(0, b"", lines, len(lines), 0.1, "exit"), 60.0, sample)
+
+    assert await only_edges(missing, taken)
+    assert not await only_edges(missing, taken, taken)
+    assert not await only_edges(taken, at_start=())
 
 
 async def test_a_recording_with_a_lost_page_and_a_short_one_are_not_excused(tmp_path):

@@ -81,3 +81,47 @@ def test_a_silent_piece_between_pieces_of_other_streams_is_lawful():
     sound = b"1,4096,0\n1,4096,4096\n1,4096,8192\n"
     assert silence.first_hit(sound, [(4096, 8192)], {1: "pcm_s16le"}, 12288) == (1, 4096)
     assert silence.first_hit(b"1,4096,0\n1,4096,4096\n", [(4096, 8192)], {1: "pcm_s16le"}, 8192) == (1, 4096)
+
+
+@pytest.fixture(scope="module")
+def fading(tmp_path_factory):
+    """A picture of a second, with sound that fades away after two and goes on silently for ten."""
+    film = tmp_path_factory.mktemp("fading") / "film.mov"
+    sound = (
+        "sine=frequency=500:duration=2:sample_rate=48000,volume=4,afade=out:start_time=1:duration=1,apad=whole_dur=12"
+    )
+    clips.ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=s=96x64:d=1", "-f", "lavfi", "-i", sound, "-c:a", "pcm_s16le"), str(film)
+    )
+    return film
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_long_silence_after_a_sound_that_faded_is_no_lost_part(ours, fading, tmp_path, mode):
+    """Elsewhere a megabyte of zeros is proof; from the middle of the sound on it is here, too."""
+    content, film = bytearray(fading.read_bytes()), tmp_path / "film.mov"
+    film.write_bytes(content)
+    verdict = await verdict_of(ours, film, mode)
+    assert (verdict.status, verdict.notes) == (IntegrityStatus.COMPLETE, ()), verdict
+    at = within_sound(film)
+    content[at : at + (1 << 20)] = bytes(1 << 20)
+    film.write_bytes(content)
+    verdict = await verdict_of(ours, film, mode)
+    assert (verdict.status, verdict.reason) == (IntegrityStatus.INCOMPLETE, Reason.ZEROS), verdict
+
+
+def test_a_long_run_is_silence_within_a_sound_that_had_faded_or_not_begun(tmp_path):
+    """Not where it breaks off, goes on at a page's border, or reaches beyond the sound."""
+
+    def is_one(content, run, at=0, size=None):
+        (tmp_path / "payload").write_bytes(content)
+        listing = f"1,{size or len(content)},{at}\n".encode()
+        return silence.is_one(os.fsencode(tmp_path / "payload"), run, listing, {1: "pcm_s16le"})
+
+    quiet = bytes((0, 255)[number // 2 % 2] if number % 2 else NOISE[number] for number in range(PAGE - 10)) + bytes(10)
+    assert is_one(quiet + bytes(2 * PAGE), (PAGE, 3 * PAGE))
+    assert is_one(quiet + bytes(2 * PAGE + 8) + NOISE[:PAGE], (PAGE, 3 * PAGE))
+    assert not is_one(quiet + bytes(2 * PAGE) + NOISE[:PAGE], (PAGE, 3 * PAGE))
+    assert not is_one(NOISE[: PAGE - 2] + bytes(2 * PAGE + 2), (PAGE, 3 * PAGE))
+    assert is_one(NOISE[:PAGE] + bytes(2 * PAGE), (PAGE, 3 * PAGE), at=PAGE, size=2 * PAGE)
+    assert not is_one(quiet + bytes(2 * PAGE), (PAGE, 3 * PAGE), size=2 * PAGE)

@@ -153,9 +153,9 @@ async def test_a_trailer_after_sigterm_is_no_success(with_script, film, tmp_path
     shutil.copy(clips.path("mkv", 8), film)
     verdict = await verdict_of(with_script("ffmpeg", once), film)
     assert verdict.status is COMPLETE, verdict
-    assert ["-ss" in call for call in calls.read_text().splitlines()] == [False, True, False]
+    assert len(calls.read_text().splitlines()) == 2
     calls.unlink()
-    every = f'echo "$@" >> {calls}; case "$*" in *-ss*) exec $REAL "$@";; esac; {cut_off}'
+    every = f'echo "$@" >> {calls}; {cut_off}'
     verdict = await verdict_of(with_script("ffmpeg", every), film)
     assert (verdict.status, verdict.reason) == (ERROR, Reason.KILLED), verdict
 

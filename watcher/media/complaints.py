@@ -101,6 +101,7 @@ _OF_INTACT: Final = (
     (re.compile(r"frame CRC mismatch"), 1),  # the first or the last AC-3 frame, cut by whoever cut the film
     (re.compile(r"incomplete frame|Header missing"), 2),  # the first and the last frame of a broadcast's sound
     (re.compile(r"non-intra slice in an IDR NAL unit"), 2),  # an encoder's own way
+    (re.compile(r"^\[ogg @ .*invalid pts -\d"), 1),  # an Ogg cut out of another begins before nought
     (
         re.compile(
             r"mmco: unref short failure|co located POCs unavailable|Could not find ref with POC|illegal short term buffer"
@@ -199,6 +200,14 @@ def is_of_a_cut_frame(lines: tuple[str, ...]) -> bool:
 def is_of_a_start(line: str) -> bool:
     """Tell whether a line is what decoders say until a first whole group of pictures begins."""
     return bool(_MID_STREAM_START.search(line) or _AFTER_SEEK.search(line) or _CORRUPT_FRAME in line)
+
+
+def is_an_echo(line: str, at_start: tuple[str, ...]) -> bool:
+    """Tell whether a line is what references that were missing at a film's start make HEVC's decoder say again.
+
+    FFmpeg 5 keeps what it made up for them, and stumbles over it when their number comes round, seconds later.
+    """
+    return "Duplicate POC in a sequence" in line and any("Could not find ref with POC" in other for other in at_start)
 
 
 def speaks_of_a_cut(lines: tuple[str, ...]) -> bool:

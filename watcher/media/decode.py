@@ -50,6 +50,16 @@ class Chosen:
         """The codecs that are decoded."""
         return frozenset(stream.codec for stream in (*self.video, *self.audio))
 
+    @property
+    def formless(self) -> tuple[Stream, ...]:
+        """Sound of which ffprobe saw nothing, neither its channels nor its rate, beside streams of which it did."""
+        formless = tuple(stream for stream in self.audio if not (stream.channels and stream.sample_rate))
+        return formless if self.video or len(formless) < len(self.audio) else ()
+
+    def without(self, stream: Stream) -> Chosen:
+        """Give the others."""
+        return replace(self, audio=tuple(other for other in self.audio if other != stream))
+
 
 def choose(probe: Probe, tools: Tools, found: Structure = _NO_STRUCTURE) -> Chosen:
     """Sort a film's streams by what can be done with them. Covers are no picture of the film."""
@@ -80,8 +90,6 @@ class Window:
     start_sec: float
     length_sec: float | None
     """None: up to the film's end."""
-    exact: bool = False
-    """Nothing from before the start, though decoding must begin at the key frame before it and costs the same."""
     skim: bool = False
     """Without the pictures that no other refers to: a third of the cost."""
 
@@ -136,9 +144,8 @@ def command(
 
 def _part(window: Window) -> tuple[str, ...]:
     # From the key frame on: those up to the start have to be decoded anyway, and so they count.
-    seek = () if window.exact else ("-noaccurate_seek",)
     length = () if window.length_sec is None else ("-t", f"{window.length_sec:.3f}")
-    return (*seek, "-ss", f"{window.start_sec:.3f}", *length)
+    return ("-noaccurate_seek", "-ss", f"{window.start_sec:.3f}", *length)
 
 
 def _output(streams: list[str], options: tuple[str, ...], hashed_bits: int = 0) -> tuple[str, ...]:

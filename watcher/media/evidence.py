@@ -153,13 +153,15 @@ class Evidence:
         whole = whole and self.zeros.at_end < _END_OF_ZEROS
         return whole and to_its_end and complaints.are_of_intact_films(lines, more_behind=bool(self.structure.notes))
 
-    def ends_early(self, finished: Finished) -> bool:
-        """Tell whether decoding ended before the film should; asked only where the structure proves no end."""
+    def is_short(self, finished: Finished) -> bool:
+        """Tell whether decoding ended before the film should."""
         duration = self.duration_sec
-        if duration is None or self.structure.status == "whole" or not self.chosen.codecs:
-            return False
         reached = (finished.progress.out_time_sec if finished.progress else None) or 0.0
-        return reached < duration - max(_SLACK_SEC, duration * _SLACK_SHARE)
+        return duration is not None and reached < duration - slack_sec(duration)
+
+    def ends_early(self, finished: Finished) -> bool:
+        """Tell the same; asked only where the structure proves no end."""
+        return self.structure.status != "whole" and bool(self.chosen.codecs) and self.is_short(finished)
 
     def by_download(self, told: Download) -> Verdict | None:
         """Give the verdict of a downloader's own account; None when all of the file is there."""
@@ -202,6 +204,11 @@ class Evidence:
             cpu_sec=round(self.cpu_sec, 3),
             bytes_read=self.bytes_read,
         )
+
+
+def slack_sec(duration_sec: float) -> float:
+    """By how much an intact film of that length may end early."""
+    return max(_SLACK_SEC, duration_sec * _SLACK_SHARE)
 
 
 def _silent_run_bytes(codec: str) -> int:

@@ -191,6 +191,8 @@ class _Check:
         except ProbeFailed as error:
             return await self._unreadable(Reason.DAMAGED, f"probe: {error}")
         self.known.chosen = decode.choose(self.known.probe, self._tools, self.known.structure)
+        if trouble := await self._leave_out_empty_streams():
+            return trouble
         if not (self.known.chosen.codecs or self.known.chosen.unverified):
             return await self._unreadable(Reason.NO_STREAMS, "probe: no picture and no sound")
         self.known.notes += [
@@ -199,6 +201,24 @@ class _Check:
             for stream in self.known.chosen.unverified
         ]
         return unwritten.judge_holes(self.known, self.known.zero_run_bytes if self.known.silent else 1)
+
+    async def _leave_out_empty_streams(self) -> Verdict | None:
+        """Forget sound that a broadcast announces and does not send: FFmpeg fails for want of its form.
+
+        A quick check does not look for it behind the beginning.
+        """
+        for stream in self.known.chosen.formless:
+            if self.known.mode.at_least(Mode.AUDIO):
+                command = packets.command_first(self._tools, self._path, stream.index)
+                listed = await ffmpeg.run(command, time_limit_sec=self._left(), stops=self._limits.stops)
+                self.known.cpu_sec += listed.cpu_sec
+                if trouble := self._trouble(listed):
+                    return trouble
+                if listed.stdout.strip():
+                    continue
+            self.known.chosen = self.known.chosen.without(stream)
+            self.known.notes.append(f"stream {stream.index} ({stream.codec}) is announced, and nothing of it comes")
+        return None
 
     async def _unreadable(self, reason: Reason, evidence: str) -> Verdict:
         """Say why ffprobe found nothing; a large run of zeros explains it better than any guess."""

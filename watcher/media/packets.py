@@ -1,8 +1,9 @@
-"""Where the packets of a film's streams lie in its file, so that a page of zeros within one is told from padding."""
+"""The packets of a film: where they lie in its file, so that a page of zeros within one is told from padding, and when they are due."""
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from watcher.media import ffmpeg
@@ -34,6 +35,37 @@ def command(tools: Tools, path: bytes) -> list[Argument]:
         *(tools.ffprobe, "-hide_banner", "-v", "repeat+level+error", *ffmpeg.SAFE),
         *("-show_entries", "packet=stream_index,pos,size", "-of", "csv=p=0", ffmpeg.source(path)),
     ]
+
+
+def command_between(tools: Tools, path: bytes, start_sec: float, end_sec: float) -> list[Argument]:
+    """Give the command that lists when the packets of a part are shown and decoded, by the film's own time stamps.
+
+    The list begins earlier, at the key frame before it; it says nothing about pictures that nobody can decode.
+    """
+    return [
+        *(tools.ffprobe, "-hide_banner", "-v", "repeat+level+error", *ffmpeg.SAFE),
+        *("-read_intervals", f"{start_sec:.3f}%{end_sec:.3f}", "-show_entries", "packet=pts_time,dts_time"),
+        *("-of", "csv=p=0", ffmpeg.source(path)),
+    ]
+
+
+def command_first(tools: Tools, path: bytes, stream: int) -> list[Argument]:
+    """Give the command that lists a stream's first packet: where there is none it reads the film."""
+    return [
+        *(tools.ffprobe, "-hide_banner", "-v", "repeat+level+error", *ffmpeg.SAFE, "-select_streams", str(stream)),
+        *("-read_intervals", "%+#1", "-show_entries", "packet=size", "-of", "csv=p=0", ffmpeg.source(path)),
+    ]
+
+
+def stand_behind(listing: bytes, start_sec: float) -> bool:
+    """Tell whether a list of times names one from then on."""
+    return any(time >= start_sec for line in listing.splitlines() for time in _times(line))
+
+
+def _times(line: bytes) -> Iterable[float]:
+    for field in line.split(b",")[:2]:
+        with contextlib.suppress(ValueError):  # "N/A"
+            yield float(field)
 
 
 async def ask(tools: Tools, path: bytes, *, time_limit_sec: float, stops: Stops | None = None) -> Finished:

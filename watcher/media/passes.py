@@ -3,6 +3,9 @@
 Two things look like damage and may be none. "Input/output error" is what FFmpeg says of a disk that failed and of some
 content: reading the file decides, and a share that was away for a moment gives another answer the second time. And a
 pass that somebody's SIGTERM ended may come out as 0, with a proper end, when a script stands in FFmpeg's place.
+
+And FFmpeg's word for its position has two meanings: up to 6 it is that of the stream which came furthest, from 7 on that of
+the one which ended first, and there is none as long as some stream gave nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +14,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from watcher.media import decode, decoders, faults
+from watcher.media import decode, decoders, evidence, faults, ffmpeg, packets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from watcher.media.checkpoints import Stops
-    from watcher.media.evidence import Evidence
     from watcher.media.ffmpeg import Finished, Tools
 
-_SLACK_SEC: Final = 1.5
-_SLACK_SHARE: Final = 0.03
 _LOOK_SEC: Final = 2.0
 
 
@@ -31,7 +31,7 @@ class Passes:
 
     tools: Tools
     path: bytes
-    known: Evidence
+    known: evidence.Evidence
     threads: int
     left_sec: Callable[[], float]
     """The time that the check may still take."""
@@ -62,22 +62,33 @@ class Passes:
         if faults.may_be_the_disk(first):
             await self.read_all()
             return await once()
-        if not self._is_short(first):
+        if first.returncode or not self.known.is_short(first):
             return first
-        behind = await self._once(decode.Window(_reached(first) + _LOOK_SEC / 4, _LOOK_SEC, exact=True))
-        if decode.nothing_came(behind):
+        if not self._is_a_streams_end(_reached(first)):
+            if not await self._goes_on(_reached(first) + _LOOK_SEC / 4):
+                return first
+            # Odd time stamps end at the same place every time; whoever was stopped does not.
+            first, before = await once(), first
+            if abs(_reached(first) - _reached(before)) > _LOOK_SEC / 4 and self.known.is_short(first):
+                return replace(first, ended="killed")
+        end = self.known.duration_sec or 0.0
+        # What comes last may be of a stream that FFmpeg's position does not tell of.
+        if first.progress is None or not await self._goes_on(end - evidence.slack_sec(end)):
             return first
-        # Odd time stamps end at the same place every time; whoever was stopped does not.
-        second = await once()
-        stopped = self._is_short(second) and abs(_reached(second) - _reached(first)) > _LOOK_SEC / 4
-        return replace(second, ended="killed") if stopped else second
+        return replace(first, progress=replace(first.progress, out_time_sec=end))
 
-    def _is_short(self, finished: Finished) -> bool:
-        """Tell whether a pass ended well, but before the end that the headers prove."""
-        end = self.known.duration_sec
-        if end is None or self.known.structure.status != "whole":
-            return False
-        return finished.returncode == 0 and _reached(finished) < end - max(_SLACK_SEC, end * _SLACK_SHARE)
+    def _is_a_streams_end(self, reached: float) -> bool:
+        """Tell whether a stream is said to be so long; the others may be longer."""
+        streams = (*self.known.chosen.video, *self.known.chosen.audio)
+        return any(abs((stream.duration_sec or 0.0) - reached) < _LOOK_SEC / 4 for stream in streams)
+
+    async def _goes_on(self, after_sec: float) -> bool:
+        """Tell whether the film has packets within the two seconds after that."""
+        start = after_sec + (self.known.probe.start_sec if self.known.probe else 0.0)
+        command = packets.command_between(self.tools, self.path, start, start + _LOOK_SEC)
+        listed = await ffmpeg.run(command, time_limit_sec=self.left_sec(), stops=self.stops)
+        self.known.cpu_sec += listed.cpu_sec
+        return packets.stand_behind(listed.stdout, start)
 
     async def _once(
         self, window: decode.Window | None, *, key_frames: bool = False, strict: bool = False, all_lines: bool = False

@@ -43,6 +43,14 @@ class Probe:
     """ffprobe's own objects: id, time_base, start, end, tags, ..."""
     raw_format: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def start_sec(self) -> float:
+        """The time stamp that the film begins at; below nought where an encoder's warm-up comes first."""
+        try:
+            return float(self.raw_format.get("start_time", 0.0))
+        except (TypeError, ValueError):  # "N/A"
+            return 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """Give ffprobe's own objects, cleaned: JSON-ready, and what `from_dict` reads."""
         return {

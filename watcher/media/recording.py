@@ -44,12 +44,12 @@ async def complains_of_edges_only(
         return False
     heard = _plain((await sample(decode.Window(0.0, min(_HEAD_SEC, duration / 10)))).stderr_lines)
     at_start = Counter({line: count for line, count in heard.items() if complaints.is_of_a_start(line)})
-    behind = _plain(finished.stderr_lines) - at_start
+    behind = _others(finished, at_start)
     if not behind or complaints.defects(tuple(behind.elements())) > _AT_THE_END:
         return not behind
     # From the start, though it costs a second decoding: a seek in a broadcast lands seconds before its place.
     but_the_end = await sample(decode.Window(0.0, duration - _TAIL_SEC))
-    return but_the_end.returncode == 0 and not _plain(but_the_end.stderr_lines) - at_start
+    return but_the_end.returncode == 0 and not _others(but_the_end, at_start)
 
 
 async def complains_at_an_edge(
@@ -71,6 +71,12 @@ def excuses(lines: tuple[str, ...], window: decode.Window, duration_sec: float) 
         return all(map(complaints.is_of_a_start, lines))
     reaches_the_end = window.length_sec is None or window.start_sec + window.length_sec >= duration_sec
     return reaches_the_end and complaints.defects(lines) <= _AT_THE_END
+
+
+def _others(finished: Finished, at_start: Counter[str]) -> Counter[str]:
+    """Give the lines that the film's start does not explain."""
+    others = _plain(finished.stderr_lines) - at_start
+    return others - Counter([line for line in others if complaints.is_an_echo(line, tuple(at_start))][:1])
 
 
 def _plain(lines: tuple[str, ...]) -> Counter[str]:

@@ -4,6 +4,9 @@ Silence in PCM is zeros, too, so their number proves nothing. But silence begins
 faded; a lost write leaves whole pages of 4 KiB, cut out of whatever was there. That both ends of a silence fall on such
 borders happens once in a million. Where tracks alternate, a silent piece begins and ends abruptly by right: so the sound
 before and behind must be of the same stream.
+
+A run so long that elsewhere it would be proof is silence, too, where it lies within sound that had faded before it, or
+had not begun.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 from watcher.media import packets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from watcher.media.containers.base import Range
 
 _LOOK_BYTES: Final = 64
+_PAGE_BYTES: Final = 4096
 _TO_THE_END_BYTES: Final = 16 << 10
 """Zeros up to the end have one border only: there must be more of them, and the sound before them must be loud."""
 
@@ -60,3 +64,33 @@ def first_hit(listing: bytes, found: Sequence[Range], streams: Collection[int], 
         if one is not None:
             return packets.Hit(one, start)
     return None
+
+
+def is_one(path: bytes, run: Range, listing: bytes, streams: Collection[int]) -> bool:
+    """Tell whether a long run of zeros is a silence of one of these streams of PCM, by ffprobe's list. Raises OSError."""
+    pieces = _pieces((at, at + size) for stream, at, size in packets.places(listing) if stream in streams)
+    start, stop = next((piece for piece in pieces if piece[0] <= run[0] < piece[1]), (0, 0))
+    if stop < run[1]:
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        before = os.pread(descriptor, min(_PAGE_BYTES, run[0] - start), max(start, run[0] - _PAGE_BYTES))
+        behind = os.pread(descriptor, min(_LOOK_BYTES, stop - run[1]), run[1])
+    finally:
+        os.close(descriptor)
+    sound = before.rstrip(b"\0")[-_LOOK_BYTES:]
+    # Every other byte of a quiet sample is 0 or, below nought, 255.
+    breaks_off = _is_sound(sound, sound[-1:], quiet=_LOOK_BYTES // 8 - sound.count(255))
+    goes_on = _is_sound(behind, behind[:4], quiet=_LOOK_BYTES // 2)
+    return not (breaks_off or goes_on)
+
+
+def _pieces(ranges: Iterable[Range]) -> list[Range]:
+    """Join packets that follow each other without a gap."""
+    joined: list[Range] = []
+    for start, end in sorted(ranges):
+        if joined and joined[-1][1] == start:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((start, end))
+    return joined

@@ -63,7 +63,7 @@ async def read_through(known: Evidence, reading: Reading) -> Verdict | None:
         should_stop=reading.should_stop,
     )
     known.bytes_read += known.zeros.bytes_read
-    if known.zeros.longest >= known.zero_run_bytes:
+    if known.zeros.longest >= known.zero_run_bytes and not await _is_silence(known, reading):
         return _zeros(known, _first_run(known), known.zeros.told())
     if frames is not None and frames.faults.count:
         return _damaged_framing(known, frames.faults)
@@ -103,6 +103,22 @@ async def _ask_packets(known: Evidence, reading: Reading) -> Verdict | None:
     place = f"{known.zeros.told()}; those at byte {hit.at:,} are within stream {hit.stream} ({streams[hit.stream]})"
     verdict = _zeros(known, hit.at, place)
     return replace(verdict, reason=Reason.HOLE) if any(start <= hit.at < end for start, end in known.holes) else verdict
+
+
+async def _is_silence(known: Evidence, reading: Reading) -> bool:
+    """Find out whether all runs that would be proof are silences of PCM."""
+    streams, zeros = known.pcm_streams, known.zeros
+    if not streams or zeros.at is None:
+        return False
+    listed = await reading.list_packets()
+    known.cpu_sec += listed.cpu_sec
+    long = {run for run in zeros.runs if run[1] - run[0] >= known.zero_run_bytes}
+    return all(
+        [
+            await asyncio.to_thread(silence.is_one, reading.path, run, listed.stdout, streams)
+            for run in long | {(zeros.at, zeros.at + zeros.longest)}
+        ]
+    )
 
 
 async def _ask_silence(known: Evidence, reading: Reading) -> Verdict | None:
