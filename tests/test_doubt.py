@@ -97,6 +97,32 @@ async def test_who_vouches_for_a_root_vouches_for_what_is_missing_now_and_not_fo
     assert "is the disk mounted" in suspended(bench)
 
 
+async def test_what_comes_in_the_place_of_a_root_that_was_away_is_known_by_its_films(bench, kept):
+    """Its numbers prove nothing: of two disks that take turns in one slot, each has those of the other."""
+    await kept.take_on(os.fsencode(bench.root), "poll")
+    await beat(kept)
+    elsewhere = bench.root.with_name("elsewhere")
+    for comes in ("another", "itself"):
+        bench.root.rename(elsewhere)
+        await beat(kept)
+        assert "is not there" in suspended(bench)
+        if comes == "another":
+            (elsewhere / "big").rename(elsewhere.with_name("big"))
+            for folder in elsewhere.glob("small*"):
+                shutil.rmtree(folder)
+            (elsewhere / "other.mkv").touch()
+        elsewhere.rename(bench.root)
+        await beat(kept)
+        if comes == "another":
+            assert "known files are there" in suspended(bench)
+            (bench.root.with_name("big")).rename(bench.root / "big")
+            for number in range(20):
+                bench.write(f"small {number}/film.mkv")
+            await beat(kept)
+        assert suspended(bench) is None
+    assert bench.entry("big/1.mkv").missing_since_ms is None
+
+
 async def test_nothing_is_believed_against_a_film_whose_folder_was_pulled_away(bench, kept):
     """What stands against it is trouble of the machine; what speaks for it was read from it and stays."""
     await kept.take_on(os.fsencode(bench.root), "poll")

@@ -134,6 +134,14 @@ def test_new_numbers_without_the_old_films_are_another_root():
     assert "tmpfs is mounted where ext4 was" in health(HERE, other, sample(0, 20), had_entries=True).suspended_because
 
 
+def test_after_something_else_stood_there_the_films_decide_even_under_its_own_numbers():
+    """The next disk in the same slot has the device, the inode and the mount of the one before."""
+    same = RootState(Condition.OK, "", HERE)
+    assert "0 of 3" in health(HERE, same, sample(0, 3), had_entries=True, displaced=True).suspended_because
+    assert health(HERE, same, sample(3, 3), had_entries=True, displaced=True).ok
+    assert health(HERE, same, sample(0, 0), had_entries=False, displaced=True).ok
+
+
 def test_new_numbers_of_a_root_without_known_films_lose_nothing():
     assert health(HERE, OK, sample(0, 0), had_entries=False) == roots.Health("", THERE)
 

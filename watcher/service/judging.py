@@ -60,6 +60,8 @@ class WatchedRoot:
     beat: asyncio.Task[None] | None = None
     """The look of the last beat; it lasts as long as the disk takes to answer."""
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    displaced: bool = False
+    """Something else stood in its place when it was last looked at, or nothing."""
     vouched: bool = False
     """A person says that it is right as it is: until it has been scanned once, or nothing is there that could be."""
     doubted: bool = False
@@ -101,6 +103,7 @@ class Judge:
         sample = await self._in_store(self._engine.store.sample_paths, root.id)
         health = await root.patience.ask(_health, root, sample)
         if health.suspended_because:
+            root.displaced |= state.condition is not roots.Condition.UNREADABLE and not root.doubted
             root.vouched = False  # for what stands here now, and not for what may some day
             await self.suspend(root, health.suspended_because)
             return False
@@ -121,7 +124,7 @@ class Judge:
         await self.watch(root)
         await self._recovery.settle(root.id)
         root.suspended = None
-        root.was_suspended = False
+        root.was_suspended = root.displaced = False
         root.due_scan = 0.0
 
     async def watch(self, root: WatchedRoot) -> None:
@@ -176,7 +179,7 @@ def still_stands(root: WatchedRoot) -> bool:
 
 def _health(root: WatchedRoot, sample: Sequence[bytes]) -> roots.Health:
     """Judge a root; one that a scan has doubted is itself again when most of what it missed is there. Blocking."""
-    health = roots.judge(root.path, root.identity, sample, vouched=root.vouched)
+    health = roots.judge(root.path, root.identity, sample, vouched=root.vouched, displaced=root.displaced)
     if health.ok and root.doubted and not root.vouched:
         wanted = root.missed or sample
         if sum(os.path.lexists(path) for path in wanted) < len(wanted) * roots.MOST:

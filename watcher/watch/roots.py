@@ -2,8 +2,8 @@
 
 A root is itself when device, inode, mount and file system type are those it had. Numbers alone prove too little and
 too much: a bind mount has its parent's device, a file system mounted afresh can have the same device and inode, and
-all of them may change with a reboot. So where they differ the films decide: most of a sample still standing means the
-same root under new numbers. An empty root that held more than a few files is never believed, for that is how an
+all of them may change with a reboot. So where they differ, or something else stood there since, the films decide: most
+of a sample still standing means the same root under new numbers. An empty root that held more than a few files is never believed, for that is how an
 unmounted disk looks. Of a root that is not itself nothing may be concluded.
 """
 
@@ -115,18 +115,23 @@ def look(path: bytes) -> RootState:
 
 
 def health(
-    stored: RootIdentity | None, state: RootState, known_sample: Callable[[], tuple[int, int]], *, had_entries: bool
+    stored: RootIdentity | None,
+    state: RootState,
+    known_sample: Callable[[], tuple[int, int]],
+    *,
+    had_entries: bool,
+    displaced: bool = False,
 ) -> Health:
     """Judge a root by how it was and how it is.
 
     `known_sample` gives how many of some films that should be there are, and how many were asked for; it is called
-    only where the numbers of the root have changed. `had_entries`: films of it are known.
+    only where the numbers of the root have changed, or may be another's. `had_entries`: films of it are known.
     """
     if state.identity is None:
         return Health(state.sentence, stored)
     if state.empty and had_entries:
         return Health("it is empty, and was not: is the disk mounted?", stored)
-    if stored is None or stored == state.identity:
+    if stored is None or (stored == state.identity and not displaced):
         return Health("", state.identity)
     present, asked = known_sample()
     if present >= asked * MOST:
@@ -136,10 +141,18 @@ def health(
     return Health(f"{what}: {present} of {asked} known files are there", stored)
 
 
-def judge(path: bytes, stored: RootIdentity | None, sample: Sequence[bytes], *, vouched: bool = False) -> Health:
+def judge(
+    path: bytes,
+    stored: RootIdentity | None,
+    sample: Sequence[bytes],
+    *,
+    vouched: bool = False,
+    displaced: bool = False,
+) -> Health:
     """Look at a root and judge it. `sample` names some files that should be in it, absolute or relative to it.
 
-    `vouched`: a person says that whatever folder is there now is the right one.
+    `vouched`: a person says that whatever folder is there now is the right one. `displaced`: something else stood there
+    since it was itself, or nothing: the next disk in the same place may have all its numbers.
     """
     state = look(path)
     if vouched and state.identity is not None:
@@ -149,8 +162,8 @@ def judge(path: bytes, stored: RootIdentity | None, sample: Sequence[bytes], *, 
         return sum(os.path.lexists(os.path.join(path, each)) for each in sample), len(sample)
 
     # A drop folder from which the last few films were taken is empty every evening.
-    had_entries = bool(sample) and (len(sample) >= FEW or state.identity != stored)
-    return health(stored, state, count, had_entries=had_entries)
+    had_entries = bool(sample) and (len(sample) >= FEW or displaced or state.identity != stored)
+    return health(stored, state, count, had_entries=had_entries, displaced=displaced)
 
 
 def file_system_type(path: bytes) -> str:
