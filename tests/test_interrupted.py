@@ -322,3 +322,11 @@ async def test_why_and_status_say_where_it_will_go_on(flight, bench, call, monke
     with bench.engine.turn():
         Conversions(bench.engine).begin(flight.entry())
     assert f"its conversion, which stands still at 43 %: {paused}" in " ".join(call("why", flight.swap.film)[1].split())
+
+
+async def test_after_a_kill_status_does_not_promise_how_much_of_it_is_kept(flight, bench, call, monkeypatch):
+    """The next start finds that out; the time since it began runs no more."""
+    monkeypatch.setenv("STATE_DB_URL", str(bench.store.path))
+    bench.engine.write_progress({flight.spec.attempt_id: 0.39})
+    bench.store.close()
+    assert re.search(r"taken up again by the next run\n +convert +was at 39 % +waits +/", call("status")[1])

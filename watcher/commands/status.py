@@ -169,8 +169,10 @@ def _jobs(seen: Seen) -> Table:
     made = views.table("", "", "", "", header=False)
     made.columns[1].justify = made.columns[2].justify = "right"
     for job in seen.jobs:
-        percent = Text(f"{100 * job.progress:.0f} %", style="cyan")
-        since = "waits" if job.interrupted else views.span(seen.now_ms - job.started_at_ms)
+        was_killed = not seen.pid and not job.interrupted  # the next run finds out how much of it can be gone on with
+        percent = Text(f"{'was at ' if was_killed else ''}{100 * job.progress:.0f} %", style="cyan")
+        rests = was_killed or job.interrupted
+        since = "waits" if rests else views.span(seen.now_ms - job.started_at_ms)
         made.add_row(job.kind, percent, since, views.path_text(job.path))
     return made
 
