@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import threading
 from datetime import UTC, datetime
@@ -473,6 +474,20 @@ def test_a_folder_that_takes_no_state_is_read_all_the_same(film):
     assert manager.state.progress_percent == 40.0
     with pytest.raises(StateNotSaved, match=r"the one saved before it stands\. Move away what stands"):
         manager.save_state()
+
+
+def test_a_state_folder_that_was_cleared_away_is_made_again(film):
+    """A person tidies up; the job goes on, and a lock that another process has made there since is left to it."""
+    operation = TranscodeOperation("vbr", film)
+    manager = UniversalStateManager(operation)
+    manager.update_step("probe")
+    shutil.rmtree(film.parent / ".watcher_state")
+    manager.update_step("encode")
+    assert saved(manager)["steps_completed"] == ["probe"]
+    lock = manager.state_file.with_name(manager.state_file.name + ".lock")
+    lock.write_text("another process's")
+    manager.release()
+    assert lock.exists()
 
 
 # --- two processes

@@ -113,7 +113,13 @@ class Record:
         hold = self._hold or self._settle(self._candidates())
         with hold.writing:
             if version > self._newest:
-                places.write(self.path, content)
+                try:
+                    places.write(self.path, content)
+                except (
+                    FileNotFoundError
+                ):  # somebody has cleared the folder away: that is no reason to end hours of work
+                    places.make_folder(self.path)
+                    places.write(self.path, content)
                 self._newest, self.stands = version, True
 
     def _candidates(self) -> tuple[bytes, ...]:
