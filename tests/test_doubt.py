@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from watcher.config import WatchSettings
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import Mode, Reason
@@ -14,6 +15,7 @@ from watcher.service.conversions import Conversions
 from watcher.service.jobs import Checked
 from watcher.service.recovery import Recovery
 from watcher.service.roots import Roots
+from watcher.store import reports
 from watcher.watch.observers import Observers
 
 
@@ -121,6 +123,19 @@ async def test_what_comes_in_the_place_of_a_root_that_was_away_is_known_by_its_f
             await beat(kept)
         assert suspended(bench) is None
     assert bench.entry("big/1.mkv").missing_since_ms is None
+
+
+async def test_nothing_is_due_in_a_folder_that_is_watched_no_more_until_it_is_again(bench, kept, tmp_path):
+    """Its films would be said to be next, and to be late, for ever."""
+    bench.see("big/1.mkv")
+    (tmp_path / "others").mkdir()
+    await kept.start([WatchSettings(path=tmp_path / "others", mode="poll")], observing=False)
+    assert suspended(bench) == reports.UNWATCHED
+    assert reports.upcoming(bench.store, 10, 0) == []
+    await kept.take_on(os.fsencode(bench.root), "poll")
+    await beat(kept)
+    assert suspended(bench) is None
+    assert reports.upcoming(bench.store, 10, 0) != []
 
 
 async def test_nothing_is_believed_against_a_film_whose_folder_was_pulled_away(bench, kept):

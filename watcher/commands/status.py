@@ -194,7 +194,9 @@ def roots_table(seen: Seen) -> Table:
     for root in seen.roots:
         mode = seen.modes.get(root.path, "")
         kind = Text(" ".join(filter(None, (root.fs_type, mode))), style="dim")
-        if root.suspended_because:
+        if root.suspended_because == reports.UNWATCHED:
+            state = Text(root.suspended_because, style="dim")
+        elif root.suspended_because:
             state = Text(f"suspended: {root.suspended_because}", style="red", overflow="fold")
         elif root.last_scan_ms is None:
             state = Text("not scanned yet")

@@ -46,6 +46,8 @@ def _effect(store: StateStore, kind: Wish, path: bytes) -> tuple[bytes | None, s
     """Give the path as the database knows it and what the wish will do; or None and what is wrong."""
     if kind == "release":
         for root in reports.roots(store):
+            if root.path == path and root.suspended_because == reports.UNWATCHED:
+                return None, reports.UNWATCHED
             if root.path == path:
                 return path, "the folder is taken as it is now, and scanned" if root.suspended_because else (
                     "the folder is not suspended; what its next scan misses is taken for gone"

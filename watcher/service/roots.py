@@ -19,6 +19,7 @@ from watcher.rules.statuses import IntegrityStatus, Reason
 from watcher.service import hints, patience
 from watcher.service.judging import DOUBT, SILENT, Judge, WatchedRoot
 from watcher.service.scanner import Scanner
+from watcher.store import reports
 from watcher.watch import roots
 
 if TYPE_CHECKING:
@@ -74,8 +75,16 @@ class Roots:
             )
         for item, path in zip(watched, paths, strict=True):
             await self.take_on(path, item.mode)
+        await self._in_store(self._set_aside_the_rest)
         self._beat(time.monotonic())
         await asyncio.gather(*(root.beat for root in self._roots.values() if root.beat is not None))
+
+    def _set_aside_the_rest(self) -> None:
+        """Have nothing be due in folders that were watched once; who watches one again takes it up where it was."""
+        for row in self._engine.store.roots():
+            if row.id not in self._roots and row.suspended_because != reports.UNWATCHED:
+                now = self._engine.now_ms()
+                self._engine.store.update_root(row.id, suspended_because=reports.UNWATCHED, suspended_since_ms=now)
 
     async def take_on(self, path: bytes, wanted: str) -> WatchedRoot:
         """Know a folder as a root from now on. It is suspended until it is first looked at."""

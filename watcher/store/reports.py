@@ -195,6 +195,10 @@ def by_time(store: StateStore, limit: int, after_ms: int = -1) -> list[Upcoming]
     return sorted((Upcoming(_path(*row[:3]), *row[3:]) for row in rows), key=lambda entry: entry.at_ms)[:limit]
 
 
+UNWATCHED = "it is not watched any more"
+"""Why a folder is suspended that the service was not told to watch when it began."""
+
+
 def _working(store: StateStore) -> list[int]:
     return [root.id for root in store.roots() if root.suspended_because is None]
 
