@@ -2,13 +2,14 @@
 
 import os
 import random
+import re
 
 import clips
 import pytest
 from test_structure import walk
 
 from watcher.media import integrity, structure
-from watcher.rules.statuses import Mode
+from watcher.rules.statuses import IntegrityStatus, Mode
 
 COUNTED = ("flac", "mp3", "wav")
 
@@ -112,3 +113,19 @@ async def test_flac_without_one_of_its_frames_is_not_what_its_header_says(ours, 
         verdicts.append((await integrity.check(ours, os.fsencode(film), Mode.FULL)).verdict)
     assert [verdict.status.name for verdict in verdicts] == ["COMPLETE", "COMPLETE", "INCOMPLETE"]
     assert "MD5" in verdicts[2].evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "status"), [("middle", IntegrityStatus.INCOMPLETE), ("end", IntegrityStatus.COMPLETE)]
+)
+async def test_a_frame_of_sound_without_its_head_is_forgiven_at_the_end_only(ours, tmp_path, place, status):
+    """Whoever cuts films leaves half a frame; one in the middle has been changed."""
+    film = tmp_path / "film.avi"
+    content = bytearray(clips.content("avi"))
+    sounds = [found.end() + 4 for found in re.finditer(b"01wb", content[: content.rindex(b"idx1")])]
+    at = sounds[len(sounds) // 2 if place == "middle" else -1]
+    content[at : at + 4] = bytes(4)
+    film.write_bytes(content)
+    verdict = (await integrity.check(ours, os.fsencode(film), Mode.FULL)).verdict
+    assert verdict.status is status, verdict
+    assert "Header missing" in " ".join((*verdict.evidence, *verdict.notes))

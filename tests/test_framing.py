@@ -98,11 +98,30 @@ def test_a_transport_stream_that_loses_its_step_is_found_once():
     assert faults_of(m2ts, "mpegts").count == 0
 
 
+@pytest.mark.parametrize("chunk_bytes", [13, 1000, 1 << 20])
+def test_a_chunk_of_avi_leads_to_the_next(chunk_bytes):
+    """Some writers leave out the byte that makes sizes even, or fill up with zeros; garbage and lost bytes are a fault."""
+    ((start, end),) = structure.walk(bytes(clips.path("avi"))).payload
+    content = clips.content("avi")[start:end]
+    odd = b"01wb" + (5).to_bytes(4, "little") + b"sound"
+    middle = len(content) // 2
+    for intact in (content, b"movi" + odd * 99, b"movi" + (odd + b"\0") * 99, b"movi" + (odd + bytes(701)) * 99):
+        assert faults_of(intact, "avi", chunk_bytes).count == 0
+    for damaged in (
+        content[:middle] + random.Random(6).randbytes(9000) + content[middle + 9000 :],
+        content[:middle] + content[middle + 1000 :],
+        content[:middle] + bytes(9000) + content[middle + 9000 :],
+    ):
+        faults = faults_of(damaged, "avi", chunk_bytes)
+        assert faults.count == 1
+        assert middle - 4000 < faults.at < middle + 12_000
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["matroska", "mpegts", "aac"]), st.data())
+@given(st.sampled_from(["matroska", "mpegts", "aac", "avi"]), st.data())
 def test_no_bytes_make_it_raise_or_hang(container, data):
     """Random bytes, real films with bytes changed, chunks of any size, gaps between them."""
-    real = clips.content({"matroska": "mkv", "mpegts": "ts", "aac": "adts"}[container])[:20_000]
+    real = clips.content({"matroska": "mkv", "mpegts": "ts", "aac": "adts", "avi": "avi"}[container])[:20_000]
     content = bytearray(data.draw(st.binary(max_size=1000) | st.just(real)))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), max_size=9)):
         if at < len(content):

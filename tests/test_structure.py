@@ -92,6 +92,29 @@ def test_the_tables_of_an_mp4_count_the_same_samples(table, at):
     assert "samples" in found.reasons[0]
 
 
+def test_an_avi_without_all_of_its_index_is_cut():
+    """By one byte, which the rounding of sizes does not excuse; or because nobody filled what is behind its picture."""
+    content = clips.content("avi")
+    assert walk(content[:-1]).status == "cut"
+    index = content.rindex(b"idx1")
+    unfilled = walk(content[:index] + bytes(len(content) - index))
+    assert (unfilled.status, unfilled.zeros) == ("cut", True)
+
+
+def test_an_ogg_with_a_picture_ends_with_a_page_that_says_so():
+    """A cut between two pages; a recording of radio ends like that, too."""
+    content = clips.content("ogv")
+    between = content.rindex(b"OggS", 0, len(content) * 7 // 10)
+    assert walk(content[:between]).status == "cut"
+    assert walk(content[:between].replace(b"\x80theora", b"\x80thread")).status == "unknown"
+
+
+def test_an_asf_cut_in_the_head_of_its_data_has_no_payload():
+    content = clips.content("wmv")
+    at = content.index(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"))
+    assert walk(content[: at + 30]).payload == ((at + 30, at + 30),)
+
+
 def test_a_header_of_flv_that_ends_behind_the_file_is_damage():
     """Its length is one changed bit away from that."""
     content = bytearray(clips.content("flv"))

@@ -112,6 +112,7 @@ _OF_INTACT: Final = (
 )
 """What intact films make decoders say, and how often at most. All else is said of content that was changed: one damaged
 place makes a decoder complain once or twice, and then go on."""
+_CUT_FRAME: Final = re.compile(r"frame CRC mismatch|incomplete frame|Header missing")
 _BEHIND: Final = re.compile(r"Error during demuxing|\[flv @ .*Packet mismatch")
 """What a demuxer says of bytes that stand behind the film."""
 _LEVEL: Final = re.compile(r"(?:^|\] )\[(panic|fatal|error|warning|info|verbose|debug|trace)\] ")
@@ -193,8 +194,8 @@ def speaks_of_the_middle(lines: tuple[str, ...]) -> bool:
 
 
 def is_of_a_cut_frame(lines: tuple[str, ...]) -> bool:
-    """Tell whether a checksum failed, as that of a film's first or last frame may where somebody cut it."""
-    return any("frame CRC mismatch" in line for line in lines)
+    """Tell whether a frame of sound is not whole, as a film's first or last one may be where somebody cut it."""
+    return any(_CUT_FRAME.search(line) for line in lines)
 
 
 def is_of_a_start(line: str) -> bool:

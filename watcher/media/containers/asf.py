@@ -11,6 +11,7 @@ MAGIC: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _BROADCAST: Final = 1
+_DATA_HEAD_BYTES: Final = 50
 
 
 def walk(reader: Reader) -> Structure:
@@ -26,7 +27,8 @@ def walk(reader: Reader) -> Structure:
         if size < 24:
             break
         if ident == _DATA:
-            payload.append((offset + 50, min(offset + size, reader.size)))
+            end = min(offset + size, reader.size)
+            payload.append((min(offset + _DATA_HEAD_BYTES, end), end))
         if offset + size > reader.size and (ident in {MAGIC, _DATA} or not payload):
             return replace(
                 cut(reader, "asf", offset + size, "an object"), payload=tuple(payload), declared_sec=declared

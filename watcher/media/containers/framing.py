@@ -2,13 +2,15 @@
 
 The structure says where a film ends, and decoders say what they cannot read; but Opus, Vorbis, PCM and others decode
 anything to some sound, and demuxers pass over frames that they do not know. A Matroska cluster must be tiled by its blocks and may carry a CRC-32 (RFC 8794, section 11.3.1; FFmpeg
-and what is built on it write one into each); a transport stream's packets must each begin with 0x47 (ISO 13818-1); a frame of ADTS or AC-3 ends where the next one begins.
+and what is built on it write one into each); a transport stream's packets must each begin with 0x47 (ISO 13818-1); a frame of ADTS or AC-3 ends where the next one begins, and so
+does a chunk of AVI.
 
 Fed with what the scan for zeros reads anyway; never raises on any bytes.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 _CLUSTER_MAGIC: Final = ebml.CLUSTER.to_bytes(4, "big")
 _HEADER_BYTES: Final = 12
 _CRC_ELEMENT_BYTES: Final = 6
+_CHUNK: Final = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}|ix\d\d|JUNK|LIST|RIFF|idx1")
+_CHUNK_HEAD_BYTES: Final = 12
+_CHUNK_PADDING_BYTES: Final = 2048
+"""A sector of a disc."""
+_CHUNKS_UNDERSTOOD: Final = 8
 
 
 @dataclass(slots=True)
@@ -59,6 +66,8 @@ def of(container: str) -> Framing | None:
         return Clusters()
     if container in {"aac", "ac3"}:  # not MP3: what stands between its frames is often somebody's tag
         return Frames(audio.SIZES[container])
+    if container == "avi":
+        return Chunks()
     return Packets() if container == "mpegts" else None
 
 
@@ -114,6 +123,46 @@ class Frames:
             else:
                 self.faults.note(self._next, "no frame of sound")
         self._carry = data[-audio.FRAME_HEAD_BYTES :]
+
+
+class Chunks:
+    """AVI: a chunk leads to the next. FFmpeg looks for one that it knows where that ends, and says nothing.
+
+    Only the first fault is told, and only of writers whose way is understood: some leave out the byte that makes sizes
+    even, and some fill up with zeros.
+    """
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self._next = 0
+        self._seen = 0
+        self._padding = 0
+        self._carry = b""
+        self._carried_to = -1
+        self._done = False
+
+    def look(self, offset: int, chunk: bytes) -> None:
+        """Go from chunk to chunk as far as these bytes reach."""
+        if offset != self._carried_to:  # a list's content begins with its name
+            self._carry, self._next, self._padding = b"", offset + 4, 0
+        data, base, self._carried_to = self._carry + chunk, offset - len(self._carry), offset + len(chunk)
+        while not self._done and (at := self._next - base) + _CHUNK_HEAD_BYTES <= len(data):
+            self._step(data, at)
+        self._carry = data[-_CHUNK_HEAD_BYTES - 1 :]
+
+    def _step(self, data: bytes, at: int) -> None:
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if _CHUNK.match(data, at):
+            self._next += 12 if data[at : at + 4] in {b"LIST", b"RIFF"} else 8 + size + (size & 1)
+            self._seen, self._padding = self._seen + 1, 0
+        elif at and not self._padding and _CHUNK.match(data, at - 1):
+            self._next -= 1
+        elif data[at : at + 2] == bytes(2) and self._padding < _CHUNK_PADDING_BYTES:
+            self._next, self._padding = self._next + 2, self._padding + 2
+        else:
+            self._done = True
+            if self._seen >= _CHUNKS_UNDERSTOOD:
+                self.faults.note(self._next - self._padding, "no chunk")
 
 
 class Clusters:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from watcher.media.containers.base import Reader, Structure, bad, cut, joined
+from watcher.media.containers.base import ZERO_HEAD_BYTES, Range, Reader, Structure, bad, cut, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +35,31 @@ def walk(reader: Reader) -> Structure:
     wanted = b"data" if container == "wav" else b"movi"
     riffs: list[Chunk] = []
     payload: list[Chunk] = []
-    declared, indexed = None, False
+    declared, indexed, unfilled = None, False, None
     for riff in _chunks(reader, 0, reader.size):
         if riff.kind not in {b"RIFF", b"RF64"} or (riffs and riff.form != b"AVIX"):
             break
         riffs.append(riff)
+        end = riff.start + 12
         for chunk in _chunks(reader, riff.start + 12, min(riff.end, reader.size)):
             if wanted in {chunk.kind, chunk.form}:
                 payload.append(chunk)
-            indexed |= chunk.kind == b"idx1" and chunk.end <= reader.size
+            indexed |= chunk.kind == b"idx1"
+            if chunk.kind == b"idx1" and chunk.end > reader.size:
+                return cut(reader, container, chunk.end, "its index", payload=_places(payload, reader))
+            end = chunk.end + (chunk.end & 1)
             if chunk.form == b"hdrl":
                 declared = _duration(reader, chunk)
+        if container == "avi" and not indexed and riff.end - end >= ZERO_HEAD_BYTES and reader.zeros_at(end):
+            unfilled = end
     found = _judge(reader, container, riffs, payload, indexed=indexed)
-    ranges = [(chunk.start + 8, min(chunk.end, reader.size)) for chunk in payload]
-    return replace(found, payload=joined(ranges), declared_sec=declared)
+    if found.status == "whole" and unfilled is not None:
+        found = bad(reader, container, unfilled, "its index")
+    return replace(found, payload=_places(payload, reader), declared_sec=declared)
+
+
+def _places(payload: list[Chunk], reader: Reader) -> tuple[Range, ...]:
+    return joined([(chunk.start + 8, min(chunk.end, reader.size)) for chunk in payload])
 
 
 def _judge(reader: Reader, container: str, riffs: list[Chunk], payload: list[Chunk], *, indexed: bool) -> Structure:
