@@ -13,9 +13,9 @@ from watcher.media import packets, sparse, structure
 from watcher.media.containers import framing
 
 
-def faults_of(content, container, chunk_bytes=1 << 20):
+def faults_of(content, container, chunk_bytes=1 << 20, packet_bytes=0):
     """Feed these bytes in chunks, as the scan for zeros does."""
-    looking = framing.of(container)
+    looking = framing.of(container, packet_bytes)
     for at in range(0, len(content), chunk_bytes):
         looking.look(at, content[at : at + chunk_bytes])
     return looking.faults
@@ -117,16 +117,34 @@ def test_a_chunk_of_avi_leads_to_the_next(chunk_bytes):
         assert middle - 4000 < faults.at < middle + 12_000
 
 
+@pytest.mark.parametrize("chunk_bytes", [13, 5000, 1 << 20])
+def test_packets_of_asf_begin_alike(chunk_bytes):
+    """Where they have no flags of error correction nothing is concluded."""
+    found = structure.walk(bytes(clips.path("wmv")))
+    ((start, end),) = found.payload
+    content = clips.content("wmv")[start:end]
+    assert found.packet_bytes == 3200
+    assert faults_of(content, "asf", chunk_bytes, 3200).count == 0
+    for damage in (bytes(4096), random.Random(6).randbytes(9000)):
+        middle = len(content) // 2
+        faults = faults_of(content[:middle] + damage + content[middle + len(damage) :], "asf", chunk_bytes, 3200)
+        assert faults.count == 1
+        assert middle <= faults.at < middle + len(damage)
+    assert faults_of(bytes(100) + random.Random(7).randbytes(9000), "asf", chunk_bytes, 100).count == 0
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["matroska", "mpegts", "aac", "avi"]), st.data())
+@given(st.sampled_from(["matroska", "mpegts", "aac", "avi", "asf"]), st.data())
 def test_no_bytes_make_it_raise_or_hang(container, data):
     """Random bytes, real films with bytes changed, chunks of any size, gaps between them."""
-    real = clips.content({"matroska": "mkv", "mpegts": "ts", "aac": "adts", "avi": "avi"}[container])[:20_000]
+    real = clips.content({"matroska": "mkv", "mpegts": "ts", "aac": "adts", "avi": "avi", "asf": "wmv"}[container])[
+        :20_000
+    ]
     content = bytearray(data.draw(st.binary(max_size=1000) | st.just(real)))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), max_size=9)):
         if at < len(content):
             content[at] = value
-    looking, at = framing.of(container), 0
+    looking, at = framing.of(container, 320), 0
     while at < len(content):
         length = data.draw(st.sampled_from((1, 12, 100, 4096, 20_000)))
         looking.look(at, bytes(content[at : at + length]))

@@ -53,7 +53,7 @@ async def read_through(known: Evidence, reading: Reading) -> Verdict | None:
     """Read the payload once: runs of zeros, and the framing where all of it is read."""
     payload = known.structure.payload
     whole = reading.whole or sum(end - start for start, end in payload) <= _QUICK_FRAMING_BYTES
-    frames = framing.of(known.structure.container) if whole else None
+    frames = framing.of(known.structure.container, known.structure.packet_bytes) if whole else None
     known.zeros = await asyncio.to_thread(
         sparse.scan,
         reading.path,

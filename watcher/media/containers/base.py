@@ -39,6 +39,8 @@ class Structure:
     bytes_read: int = 0
     zeros: bool = False
     """The trouble is that zeros stand where a header must."""
+    packet_bytes: int = 0
+    """Of ASF: how long each of its packets is; 0 when they differ."""
     sound_md5: str = ""
     """Of FLAC: the MD5 of all its samples, as FFmpeg prints it; "" when the writer did not know."""
     sample_bits: int = 0

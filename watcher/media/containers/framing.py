@@ -3,7 +3,7 @@
 The structure says where a film ends, and decoders say what they cannot read; but Opus, Vorbis, PCM and others decode
 anything to some sound, and demuxers pass over frames that they do not know. A Matroska cluster must be tiled by its blocks and may carry a CRC-32 (RFC 8794, section 11.3.1; FFmpeg
 and what is built on it write one into each); a transport stream's packets must each begin with 0x47 (ISO 13818-1); a frame of ADTS or AC-3 ends where the next one begins, and so
-does a chunk of AVI.
+does a chunk of AVI; packets of ASF have one length and begin alike.
 
 Fed with what the scan for zeros reads anyway; never raises on any bytes.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CLUSTER_MAGIC: Final = ebml.CLUSTER.to_bytes(4, "big")
 _HEADER_BYTES: Final = 12
 _CRC_ELEMENT_BYTES: Final = 6
+_MARKED: Final = b"\x80"
 _CHUNK: Final = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z]{2}|ix\d\d|JUNK|LIST|RIFF|idx1")
 _CHUNK_HEAD_BYTES: Final = 12
 _CHUNK_PADDING_BYTES: Final = 2048
@@ -60,12 +61,14 @@ class Framing(Protocol):
         """Take in what stands at `offset`; there may be gaps before it."""
 
 
-def of(container: str) -> Framing | None:
-    """Give what looks at this container's framing; None where it has none that we read."""
+def of(container: str, packet_bytes: int = 0) -> Framing | None:
+    """Give what looks at this container's framing; None where it has none that we read. `packet_bytes` is ASF's."""
     if container in {"matroska", "webm"}:
         return Clusters()
     if container in {"aac", "ac3"}:  # not MP3: what stands between its frames is often somebody's tag
         return Frames(audio.SIZES[container])
+    if container == "asf" and packet_bytes:
+        return Marks(packet_bytes)
     if container == "avi":
         return Chunks()
     return Packets() if container == "mpegts" else None
@@ -96,6 +99,28 @@ class Packets:
             if good < len(syncs):
                 self.faults.note(self._next, "no packet")
                 self._size = 0
+
+
+class Marks:
+    """ASF: its packets begin with the flags of their error correction, which every writer gives them all alike."""
+
+    def __init__(self, size: int) -> None:
+        self.faults = Faults()
+        self._size = size
+        self._next = 0
+        self._mark = b""
+        self._carried_to = -1
+
+    def look(self, offset: int, chunk: bytes) -> None:
+        """Look at the first byte of each packet."""
+        if offset != self._carried_to:
+            self._next, self._mark = offset, chunk[:1]
+        self._carried_to = offset + len(chunk)
+        marks = chunk[self._next - offset :: self._size]
+        alike = len(marks) - len(marks.lstrip(self._mark))
+        if alike < len(marks) and self._mark >= _MARKED and not self.faults.count:
+            self.faults.note(self._next + alike * self._size, "no packet")
+        self._next += len(marks) * self._size
 
 
 class Frames:
