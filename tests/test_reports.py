@@ -7,7 +7,7 @@ import pytest
 from watcher.rules.statuses import IntegrityStatus as I
 from watcher.rules.statuses import ProcessedStatus as P
 from watcher.service.jobs import JobSpec
-from watcher.store import reports
+from watcher.store import reports, stories
 from watcher.store.store import StateStore
 
 
@@ -73,15 +73,15 @@ def test_a_listing_is_filtered_and_in_the_order_of_folders_and_names(bench, read
     odd = b"b\n \xff.mkv"
     drop(bench, "z/a.mkv", "b.mkv", "a.mkv", odd)
     judge(bench, "b.mkv", "check_started", "check_passed")
-    every = reports.listed(reader)
+    every = stories.listed(reader)
     assert next(every).path == bench.path("a.mkv")
     assert [entry.path for entry in every] == [bench.path(odd), bench.path("b.mkv"), bench.path("z/a.mkv")]
-    whole = list(reports.listed(reader, I.COMPLETE, P.NEW, os.fsencode(bench.root)))
+    whole = list(stories.listed(reader, I.COMPLETE, P.NEW, os.fsencode(bench.root)))
     assert [(entry.path, entry.size_bytes, entry.reason) for entry in whole] == [
         (bench.path("b.mkv"), 4, "because of check_passed")
     ]
-    assert list(reports.listed(reader, I.COMPLETE, P.CONVERTED)) == []
-    assert list(reports.listed(reader, root=b"/elsewhere")) == []
+    assert list(stories.listed(reader, I.COMPLETE, P.CONVERTED)) == []
+    assert list(stories.listed(reader, root=b"/elsewhere")) == []
 
 
 def test_a_story_holds_every_move_in_order_and_what_was_found(bench, reader):
@@ -91,7 +91,7 @@ def test_a_story_holds_every_move_in_order_and_what_was_found(bench, reader):
     bench.store.put_finding(
         bench.entry("sub/film.mkv").id, verdict={"status": "complete"}, proof={"failed": "no_space"}
     )
-    story = reports.story(reader, bench.path("sub/film.mkv"))
+    story = stories.story(reader, bench.path("sub/film.mkv"))
     assert [(line.subject, line.move, line.before, line.after) for line in story.journal] == [
         ("integrity", "check_started", "unknown", "pending"),
         ("integrity", "check_passed", "pending", "complete"),
@@ -100,8 +100,8 @@ def test_a_story_holds_every_move_in_order_and_what_was_found(bench, reader):
     assert story.journal[-1].after == story.file.processed
     assert (story.verdict, story.decision, story.proof) == ({"status": "complete"}, None, {"failed": "no_space"})
     assert (story.root, story.running) == (os.fsencode(bench.root), None)
-    assert reports.story(reader, bench.path("sub/other.mkv")) is None
-    assert reports.story(reader, b"/elsewhere/film.mkv") is None
+    assert stories.story(reader, bench.path("sub/other.mkv")) is None
+    assert stories.story(reader, b"/elsewhere/film.mkv") is None
 
 
 def test_roots_tell_their_state(bench, reader):

@@ -16,7 +16,7 @@ The map, top to bottom; imports only go down:
                    decoders, complaints, judgement), stereo (with
                    track, sound, pieces, joined, runs, checkpoints; layout, remux, downmix, loudness, encoder, scratch),
                    proof (with passed), replace (with attributes, disk and space)
-    store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, following
+    store/         the database: models, migrations, connection, backup, rescue, care, store with its rows, reports, stories, following
     operations/    pause and resume for any long job; the service's conversions are such jobs
     watch/         the file system: roots, observers, scan, writers
     rules/         meets nothing: statuses, machine, signature, stability, planner, names, debounce, audio, languages, groups

@@ -20,7 +20,7 @@ from watcher.rules import names
 from watcher.rules.signature import Signature
 from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 from watcher.rules.verdict import Verdict
-from watcher.store import reports
+from watcher.store import stories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +68,7 @@ def _known(loaded: Loaded, path: bytes, mode: Mode) -> Known | None:
     try:
         seen = Signature.of(os.stat(path, follow_symlinks=False))
         with common.reading(loaded) as store:
-            known = reports.known(store, path) or reports.known(store, common.without_links(path))
+            known = stories.known(store, path) or stories.known(store, common.without_links(path))
     except (OSError, StoreError):
         return None
     return known if known is not None and known.answers(seen, mode) else None

@@ -12,7 +12,7 @@ from watcher.commands import common
 from watcher.errors import UsageError
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
-from watcher.store import reports
+from watcher.store import reports, stories
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +35,7 @@ def listing(
     whole = status_named(IntegrityStatus, integrity) if integrity else None
     done = status_named(ProcessedStatus, processed) if processed else None
     with common.reading(loaded) as store:
-        found = reports.listed(store, whole, done, _root(store, root) if root else None)
+        found = stories.listed(store, whole, done, _root(store, root) if root else None)
         if as_json:
             for entry in found:
                 views.json_line(as_dict(entry))
@@ -66,7 +66,7 @@ def _root(store: StateStore, wanted: os.PathLike[str]) -> bytes:
     raise UnknownChoiceError(f"{names.readable(path)} is no watched folder; there are: {listed}")
 
 
-def as_dict(entry: reports.Listed) -> dict[str, object]:
+def as_dict(entry: stories.Listed) -> dict[str, object]:
     """Give one file as JSON-ready values."""
     return {
         **views.path_keys(entry.path),
@@ -80,7 +80,7 @@ def as_dict(entry: reports.Listed) -> dict[str, object]:
     }
 
 
-def _cells(entry: reports.Listed) -> tuple[str, ...]:
+def _cells(entry: stories.Listed) -> tuple[str, ...]:
     """Give the cells of a row, the path first: it is what other programs cut out."""
     return (
         names.readable(entry.path),
@@ -92,7 +92,7 @@ def _cells(entry: reports.Listed) -> tuple[str, ...]:
     )
 
 
-def _on_terminal(found: Iterator[reports.Listed]) -> None:
+def _on_terminal(found: Iterator[stories.Listed]) -> None:
     console = views.out()
     now = views.now_ms()
     none = True
@@ -104,7 +104,7 @@ def _on_terminal(found: Iterator[reports.Listed]) -> None:
         console.print("no such files")
 
 
-def _standing(entry: reports.Listed, now: int) -> Text:
+def _standing(entry: stories.Listed, now: int) -> Text:
     """Say below a name how the file stands; in columns, whatever the length of the names."""
     said = ["gone from disk" if entry.missing_since_ms else entry.reason.replace("_", " ")]
     if entry.next_check_at_ms is not None:

@@ -15,15 +15,16 @@ from watcher.rules import groups, names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 from watcher.rules.verdict import Verdict
 from watcher.service.shapes import of_pause, paused
-from watcher.store import connection, pauses, reports
+from watcher.store import connection, pauses, stories
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from watcher.config import Loaded
     from watcher.rules.pauses import Pause
-    from watcher.store.reports import Job, Listed, Story
+    from watcher.store.reports import Job
     from watcher.store.store import StateStore
+    from watcher.store.stories import Listed, Story
 
 
 _MEASURED = (("seconds", "s"), ("loudness_lufs", "LUFS"), ("true_peak_dbtp", "dBTP peak"))
@@ -42,7 +43,7 @@ def why(loaded: Loaded, file: os.PathLike[str], *, as_json: bool) -> int:
     """Tell the story of a file. Exit code 0, or 1 when it is not known."""
     (path,) = common.paths_of([file])
     with common.reading(loaded) as store:
-        story = reports.story(store, path) or reports.story(store, common.without_links(path))
+        story = stories.story(store, path) or stories.story(store, common.without_links(path))
         reason = "" if story else _why_unknown(loaded, store, path)
         pause = pauses.lasting(store, views.now_ms())
     service = _Service(connection.writer_pid(loaded.config.database_path()), pause)
@@ -143,7 +144,7 @@ def _show(story: Story, service: _Service, console: Console) -> None:
     views.block(console, history)
 
 
-def _change(line: reports.Line) -> tuple[Text, Text]:
+def _change(line: stories.Line) -> tuple[Text, Text]:
     """Give what a line changed and its reason; where a path changed there is room for it only where reasons stand."""
     if line.subject == "path":
         places = " -> ".join(place for place in (line.before, line.after) if place)

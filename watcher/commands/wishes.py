@@ -10,7 +10,7 @@ from watcher import views
 from watcher.commands import common
 from watcher.rules import names
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
-from watcher.store import connection, reports
+from watcher.store import connection, reports, stories
 from watcher.store.store import add_request
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _effect(store: StateStore, kind: Wish, path: bytes) -> tuple[bytes | None, s
                     "the folder is not suspended; what its next scan misses is taken for gone"
                 )
     for candidate in (path, common.without_links(path)):
-        story = reports.story(store, candidate)
+        story = stories.story(store, candidate)
         if story is None:
             continue
         if story.file.missing_since_ms is not None:
@@ -62,7 +62,7 @@ def _effect(store: StateStore, kind: Wish, path: bytes) -> tuple[bytes | None, s
     return None, "it is not known; `watcher why FILE` says why"
 
 
-def _of_file(kind: Wish, file: reports.Listed) -> str:
+def _of_file(kind: Wish, file: stories.Listed) -> str:
     if kind == "release":
         return "its verdict is forgotten and it is checked anew"
     if file.processed is ProcessedStatus.CONVERT_FAILED:

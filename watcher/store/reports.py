@@ -1,4 +1,4 @@
-"""What people ask the database: how many, what runs, what is next, and the whole story of one file.
+"""What people ask the database: how many, what runs, what is next. Of single files `stories` tells.
 
 Every function reads and none writes; they work on a read-only store beside a running service. Times are epoch
 milliseconds and names are bytes, as they are kept; how they are shown is not decided here.
@@ -7,16 +7,11 @@ milliseconds and names are bytes, as they are kept; how they are shown is not de
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from watcher.rules import groups
 from watcher.rules.statuses import IntegrityStatus, ProcessedStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from watcher.rules.looks import Known
-    from watcher.store.models import FileEntry
     from watcher.store.store import StateStore
 
 
@@ -67,56 +62,6 @@ class RootReport:
     suspended_because: str | None
     suspended_since_ms: int | None
     last_scan_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One file of a listing."""
-
-    path: bytes
-    integrity: IntegrityStatus
-    processed: ProcessedStatus
-    size_bytes: int
-    reason: str
-    waits_for: str
-    next_check_at_ms: int | None
-    missing_since_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file's journal."""
-
-    at_ms: int
-    subject: str
-    """integrity, processed or path."""
-    move: str
-    before: str
-    after: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """All that is known about one file."""
-
-    file: Listed
-    root: bytes
-    root_suspended_because: str | None
-    device: int
-    inode: int
-    mtime_ns: int
-    discovered_at_ms: int
-    quiet_since_ms: int
-    failures_in_row: int
-    verdict: dict[str, Any] | None
-    checked_at_ms: int | None
-    decision: dict[str, Any] | None
-    proof: dict[str, Any] | None
-    running: Job | None
-    group: tuple[Listed, ...]
-    """The other files of the same film that are there: its stereo sibling, other containers."""
-    journal: tuple[Line, ...]
 
 
 def counts(store: StateStore, root: bytes | None = None) -> Counts:
@@ -172,7 +117,7 @@ def expired(store: StateStore, now_ms: int) -> int:
 
 def jobs(store: StateStore) -> list[Job]:
     """Give the attempts on record, the oldest first."""
-    return [Job(row[0], _path(*row[1:4]), row[4], row[5], row[6], bool(row[7])) for row in store.sql(_JOBS)]
+    return [Job(row[0], path_of(*row[1:4]), row[4], row[5], row[6], bool(row[7])) for row in store.sql(_JOBS)]
 
 
 def upcoming(store: StateStore, limit: int, now_ms: int) -> list[Upcoming]:
@@ -192,7 +137,7 @@ def by_time(store: StateStore, limit: int, after_ms: int = -1) -> list[Upcoming]
     """Give the files whose times are next after a time, the longest due first."""
     asked = ((which, root_id) for which in ("=", "<>") for root_id in _working(store))
     rows = [row for which, root_id in asked for row in store.sql(_UPCOMING.format(which), (root_id, after_ms, limit))]
-    return sorted((Upcoming(_path(*row[:3]), *row[3:]) for row in rows), key=lambda entry: entry.at_ms)[:limit]
+    return sorted((Upcoming(path_of(*row[:3]), *row[3:]) for row in rows), key=lambda entry: entry.at_ms)[:limit]
 
 
 UNWATCHED = "it is not watched any more"
@@ -219,69 +164,6 @@ def roots(store: StateStore) -> list[RootReport]:
     ]
 
 
-def listed(
-    store: StateStore,
-    integrity: IntegrityStatus | None = None,
-    processed: ProcessedStatus | None = None,
-    root: bytes | None = None,
-) -> Iterator[Listed]:
-    """Give the files that have these statuses and lie in this root, by folder and name, one at a time."""
-    chosen = {"e.integrity_status = ?": integrity, "e.processed_status = ?": processed, "r.path = ?": root}
-    where = {clause: value for clause, value in chosen.items() if value is not None}
-    text = _LISTED.format(" AND ".join(where) or "1")
-    for row in store.sql(text, [value if isinstance(value, bytes) else str(value) for value in where.values()]):
-        yield Listed(_path(*row[:3]), IntegrityStatus(row[3]), ProcessedStatus(row[4]), *row[5:])
-
-
-def story(store: StateStore, path: bytes) -> Story | None:
-    """Tell everything about the file of an absolute path; None when it has no entry."""
-    entry = store.entry_at(path)
-    if entry is None:
-        return None
-    finding = store.finding(entry.id)
-    stem = groups.stem_of(entry.name)
-    others = [
-        other for other in store.siblings(entry, stem) if other.id != entry.id and groups.stem_of(other.name) == stem
-    ]
-    return Story(
-        file=_listed(entry),
-        root=bytes(entry.folder.root.path),
-        root_suspended_because=entry.folder.root.suspended_because,
-        device=entry.device,
-        inode=entry.inode,
-        mtime_ns=entry.mtime_ns,
-        discovered_at_ms=entry.discovered_at_ms,
-        quiet_since_ms=entry.quiet_since_ms,
-        failures_in_row=entry.failures_in_row,
-        verdict=finding.verdict,
-        checked_at_ms=finding.checked_at_ms,
-        decision=finding.decision,
-        proof=finding.proof,
-        running=next((job for job in jobs(store) if job.path == entry.path), None),
-        group=tuple(_listed(other) for other in others if other.missing_since_ms is None),
-        journal=tuple(Line(*line) for line in store.sql(_JOURNAL, (entry.id,))),
-    )
-
-
-def known(store: StateStore, path: bytes) -> Known | None:
-    """Give the stored verdict about the file of an absolute path and the content it speaks of; None when there is none."""
-    entry = store.entry_at(path)
-    return None if entry is None else store.finding(entry.id).known
-
-
-def _listed(entry: FileEntry) -> Listed:
-    return Listed(
-        entry.path,
-        entry.integrity_status,
-        entry.processed_status,
-        entry.size_bytes,
-        entry.reason,
-        entry.waits_for,
-        entry.next_check_at_ms,
-        entry.missing_since_ms,
-    )
-
-
 def work_left(store: StateStore, root: bytes) -> tuple[int, int]:
     """Give how many files of a root are still to be looked at for the first time or to be processed, and how many there are."""
     ids = [each.id for each in store.roots() if each.path == root]
@@ -289,7 +171,8 @@ def work_left(store: StateStore, root: bytes) -> tuple[int, int]:
     return store.unsettled(ids), total
 
 
-def _path(root: bytes, folder: bytes, name: bytes) -> bytes:
+def path_of(root: bytes, folder: bytes, name: bytes) -> bytes:
+    """Join what the database keeps of a path; a file in the root itself has an empty folder."""
     return b"/".join((root.rstrip(b"/"), folder, name) if folder else (root.rstrip(b"/"), name))
 
 
@@ -317,9 +200,3 @@ _UPCOMING = """SELECT r.path, f.path, e.name, e.next_check_at_ms, e.waits_for FR
     CROSS JOIN folder AS f ON f.id = e.folder_id CROSS JOIN root AS r ON r.id = f.root_id
     WHERE e.root_id = ? AND e.next_check_at_ms > ? AND e.integrity_status {0} 'complete'
     AND e.id NOT IN (SELECT entry_id FROM attempt WHERE interrupted = 0) ORDER BY e.next_check_at_ms LIMIT ?"""
-# CROSS JOIN walks the unique indexes in the order asked for: a million files are not sorted first.
-_LISTED = """SELECT r.path, f.path, e.name, e.integrity_status, e.processed_status, e.size_bytes, e.reason, e.waits_for,
-    e.next_check_at_ms, e.missing_since_ms
-    FROM root AS r CROSS JOIN folder AS f ON f.root_id = r.id CROSS JOIN file_entry AS e ON e.folder_id = f.id
-    WHERE {0} ORDER BY r.path, f.path, e.name"""
-_JOURNAL = 'SELECT at_ms, subject, move, "before", "after", reason FROM journal WHERE entry_id = ? ORDER BY id'
