@@ -88,7 +88,8 @@ class Scanner:
             log.warning("disk not mounted", **where, reason="its files were on a disk of their own")
         if not state.stopped and await self._judge.is_itself(root):
             await self._conclude(root, state, whole=not below)
-        _say_counts(root, state.taken)
+        wait_sec = self._engine.config.stable_wait_sec
+        _say_counts(root, state.taken, looked_at=f"when left alone for {wait_sec:g} s" if state.taken.added else "")
         return state
 
     async def take(self, root: WatchedRoot, sightings: Sequence[Any], *, whole: bool) -> Taken:
@@ -145,11 +146,11 @@ def _say_names(root: WatchedRoot, taken: Taken) -> None:
         log.info("found", path=_joined(root.path, folder, name), root=root.path)
 
 
-def _say_counts(root: WatchedRoot, taken: Taken) -> None:
+def _say_counts(root: WatchedRoot, taken: Taken, **more: str) -> None:
     if taken.any():
         counts = {"new": taken.added, "changed": taken.changed, "moved": taken.moved, "gone": taken.gone}
         counts["back"] = taken.back
-        log.info("taken in", root=root.path, **{word: n for word, n in counts.items() if n})
+        log.info("taken in", root=root.path, **{word: told for word, told in (counts | more).items() if told})
 
 
 def _joined(*parts: bytes) -> bytes:

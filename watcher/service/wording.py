@@ -103,7 +103,7 @@ def message(event: Mapping[str, Any]) -> str:
 
 def _why(event: Mapping[str, Any], saying: Saying | None) -> list[str]:
     if saying is None:
-        return [f"{key} {_text(value)}" for key, value in event.items() if key not in _NO_DETAIL]
+        return [f"{key.replace('_', ' ')} {_text(value)}" for key, value in event.items() if key not in _NO_DETAIL]
     if not saying.message_id and not saying.with_reason:
         return []
     reason = str(event.get("reason", ""))
