@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.media import packets, sparse, structure
+from watcher.media import integrity, packets, sparse, structure
 from watcher.media.containers import framing
+from watcher.rules.statuses import IntegrityStatus, Mode, Reason
 
 
 def faults_of(content, container, chunk_bytes=1 << 20, packet_bytes=0):
@@ -68,6 +69,37 @@ def test_one_changed_bit_in_a_cluster_is_found_by_its_checksum(chunk_bytes):
     assert faults.count == 1
     assert faults.at <= at
     assert "checksum" in faults.told()
+
+
+@pytest.fixture(scope="module")
+def with_a_font(tmp_path_factory):
+    """A film that brings a file of 200 KB along, as FFmpeg writes it and without its checksums, as mkvmerge does."""
+    folder = tmp_path_factory.mktemp("fonts")
+    (folder / "font.ttf").write_bytes(random.Random(8).randbytes(200_000))
+    for name, sums in (("summed.mkv", "1"), ("plain.mkv", "0")):
+        font = ("-attach", str(folder / "font.ttf"), "-metadata:s:t", "mimetype=font/ttf")
+        clips.ffmpeg("-i", str(clips.path("mkv")), "-c", "copy", *font, "-write_crc32", sums, str(folder / name))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "lost", "reason"), [("summed.mkv", 1, Reason.DAMAGED), ("plain.mkv", 1 << 17, Reason.ZEROS)]
+)
+async def test_what_a_film_brings_along_is_part_of_it(ours, with_a_font, tmp_path, name, lost, reason):
+    """No decoder sees a font: its checksum does, and so do pieces that were never filled."""
+    film = tmp_path / "film.mkv"
+    content = bytearray((with_a_font / name).read_bytes())
+    film.write_bytes(content)
+    whole = (await integrity.check(ours, os.fsencode(film), Mode.FULL)).verdict
+    assert (whole.status, whole.notes) == (IntegrityStatus.COMPLETE, ()), whole
+    ((start, end),) = structure.walk(os.fsencode(film)).attached
+    at = (start + (end - start) // 4) & ~4095
+    content[at : at + lost] = bytes(lost)
+    content[at] = content[at] ^ 1 if lost == 1 else 0
+    film.write_bytes(content)
+    verdict = (await integrity.check(ours, os.fsencode(film), Mode.FULL)).verdict
+    assert (verdict.status, verdict.reason) == (IntegrityStatus.INCOMPLETE, reason), verdict
+    assert "attachments" in verdict.evidence[0]
 
 
 @pytest.mark.parametrize("chunk_bytes", [500, 1 << 20])

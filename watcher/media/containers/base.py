@@ -39,6 +39,8 @@ class Structure:
     bytes_read: int = 0
     zeros: bool = False
     """The trouble is that zeros stand where a header must."""
+    attached: tuple[Range, ...] = ()
+    """Of Matroska: where the fonts and pictures stand that the film brings along."""
     packet_bytes: int = 0
     """Of ASF: how long each of its packets is; 0 when they differ."""
     sound_md5: str = ""

@@ -24,8 +24,8 @@ _HEAD, _SEGMENT, CLUSTER, _CUES, _SEEK_HEAD, _INFO = (
     0x114D9B74,
     0x1549A966,
 )
-VOID, CRC, BLOCK_GROUP = 0xEC, 0xBF, 0xA0
-TOP: Final = frozenset((CLUSTER, _CUES, _SEEK_HEAD, _INFO, 0x1654AE6B, 0x1043A770, 0x1254C367, 0x1941A469, VOID, CRC))
+VOID, CRC, BLOCK_GROUP, ATTACHMENTS = 0xEC, 0xBF, 0xA0, 0x1941A469
+TOP: Final = frozenset((CLUSTER, _CUES, _SEEK_HEAD, _INFO, 0x1654AE6B, 0x1043A770, 0x1254C367, ATTACHMENTS, VOID, CRC))
 _LINEAR: Final = 256
 """Elements walked one after the other before the index is asked: 20 minutes of most films, 2 s on a slow disk."""
 _SAMPLES: Final = 64
@@ -48,6 +48,7 @@ class _Segment:
     end: int | None
     """None when it does not say its size."""
     payload: list[Range] = field(default_factory=list)
+    attached: list[Range] = field(default_factory=list)
     declared_sec: float | None = None
     cues_at: int | None = None
 
@@ -76,7 +77,8 @@ def walk(reader: Reader) -> Structure:
         return bad(reader, container, at, "segment")
     segment = _Segment(top.content, top.end)
     found = _walk_segment(reader, container, segment)
-    return replace(found, payload=joined(segment.payload), declared_sec=segment.declared_sec)
+    attached = tuple(segment.attached)
+    return replace(found, payload=joined(segment.payload), attached=attached, declared_sec=segment.declared_sec)
 
 
 def _walk_segment(reader: Reader, container: str, segment: _Segment) -> Structure:
@@ -105,6 +107,8 @@ def _follow(reader: Reader, container: str, segment: _Segment, offset: int, limi
         end = element.end if element.end is not None else _unknown_end(reader, element, limit)
         if element.ident == CLUSTER:
             segment.payload.append((element.start, min(end, reader.size)))
+        elif element.ident == ATTACHMENTS:
+            segment.attached.append((element.start, min(end, reader.size)))
         if end > limit:
             what = "its last cluster" if element.ident == CLUSTER else "an element"
             if end > reader.size:

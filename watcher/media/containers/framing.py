@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CLUSTER_MAGIC: Final = ebml.CLUSTER.to_bytes(4, "big")
+_ENTERED: Final = {ebml.CLUSTER: "a cluster", ebml.ATTACHMENTS: "attachments"}
 _HEADER_BYTES: Final = 12
 _CRC_ELEMENT_BYTES: Final = 6
 _MARKED: Final = b"\x80"
@@ -191,7 +192,10 @@ class Chunks:
 
 
 class Clusters:
-    """Matroska: a cluster's elements lead from one to the next and end where it ends, and its checksum holds."""
+    """Matroska: a cluster's elements lead from one to the next and end where it ends, and its checksum holds.
+
+    So do those of its attachments, whose bytes no decoder sees.
+    """
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -199,6 +203,7 @@ class Clusters:
         """Where an element must begin; in a damaged cluster, from where on the next one is looked for."""
         self._lost = False
         self._cluster_end: int | None = None
+        self._within = _ENTERED[ebml.CLUSTER]
         self._carry = b""
         self._carried_to = -1
         self._checksum: _Checksum | None = None
@@ -230,8 +235,9 @@ class Clusters:
         if element.ident in ebml.TOP and element.ident not in {ebml.VOID, ebml.CRC}:
             if self._cluster_end is not None and element.start < self._cluster_end:
                 return self._fault()
-            self._cluster_end = element.end if element.ident == ebml.CLUSTER else None
-            self._next = element.content if element.ident == ebml.CLUSTER else element.end or element.content
+            self._within = _ENTERED.get(element.ident, "")
+            self._cluster_end = element.end if self._within else None
+            self._next = element.content if self._within else element.end or element.content
             return None
         if element.end is None or (self._cluster_end is not None and element.end > self._cluster_end):
             return self._fault()
@@ -243,14 +249,14 @@ class Clusters:
         return None
 
     def _fault(self) -> None:
-        self.faults.note(self._next, "no block of a cluster")
+        self.faults.note(self._next, f"no block of {self._within or _ENTERED[ebml.CLUSTER]}")
         self._lost, self._cluster_end, self._checksum = True, None, None
         self._next += 1
 
     def _sum_up(self, checksum: _Checksum, offset: int, chunk: bytes) -> None:
         if checksum.take(offset, chunk):
             if checksum.value != checksum.told:
-                self.faults.note(checksum.start, "a cluster whose checksum does not hold")
+                self.faults.note(checksum.start, f"{self._within} whose checksum does not hold")
             self._checksum = None
 
 
