@@ -83,8 +83,14 @@ _AFTER_SEEK: Final = re.compile(
     r"co located POCs unavailable|mmco: unref short failure|Could not find ref with POC|(top|left) block unavailable"
     r"|error while decoding MB|channel element .* duplicate|reference picture missing|Missing reference picture"
     r"|concealing \d+ DC|Error constructing the frame RPS|[Ii]llegal short term buffer|number of reference frames"
+    r"|first frame is no keyframe|Context scratch buffers could not be allocated"
 )
-"""What open GOPs and intra refresh make of every seek."""
+"""What open GOPs and intra refresh make of every seek, and MPEG-4 in AVI."""
+
+_WHILE_SKIPPING: Final = re.compile(
+    r"[Ii]llegal short term buffer|mmco: unref short failure|co located POCs unavailable"
+)
+"""What open GOPs make of a pass over key frames: the pictures that are missed were left out."""
 
 _MID_STREAM_START: Final = re.compile(
     r"non-existing [SP]PS|[SP]PS id out of range|decode_slice_header error|no frame!|Invalid frame dimensions 0x0"
@@ -135,10 +141,13 @@ _FOLLOWS: Final = re.compile(
 class Listener:
     """Tells FFmpeg's harmless lines from the others, for one run: hand `ignores` and `moved` to `ffmpeg.run`."""
 
-    def __init__(self, codecs: frozenset[str], container: str, *, after_seek: bool = False) -> None:
+    def __init__(
+        self, codecs: frozenset[str], container: str, *, after_seek: bool = False, skips: bool = False
+    ) -> None:
         self._codecs = codecs
         self._broadcast = container in {"mpegts", "mpegps"}
         self._after_seek = after_seek
+        self._skips = skips
         self._seen = [0] * len(BENIGN)
         self._patterns = [re.compile(entry.pattern) for entry in BENIGN]
         self._position_sec = 0.0
@@ -170,8 +179,10 @@ class Listener:
         cover = _COVER.match(line)
         if cover and cover[1] not in self._codecs:
             return True
-        if (self._after_seek and _AFTER_SEEK.search(line)) or (
-            self._broadcast and self._position_sec < 1 and _MID_STREAM_START.search(line)
+        if (
+            (self._after_seek and _AFTER_SEEK.search(line))
+            or (self._skips and _WHILE_SKIPPING.search(line))
+            or (self._broadcast and self._position_sec < 1 and _MID_STREAM_START.search(line))
         ):
             return True
         for number, pattern in enumerate(self._patterns):

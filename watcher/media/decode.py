@@ -177,7 +177,7 @@ async def run_pass(
     `all_lines` also what a window's seek may have caused. `on_progress` gets seconds.
     """
     sought = window is not None and window.start_sec > 0
-    listener = Listener(chosen.codecs, container, after_seek=sought and not all_lines)
+    listener = Listener(chosen.codecs, container, after_seek=sought and not all_lines, skips=key_frames)
 
     def moved(progress: Progress) -> None:
         listener.moved(progress)
