@@ -109,6 +109,33 @@ def test_an_ogg_with_a_picture_ends_with_a_page_that_says_so():
     assert walk(content[:between].replace(b"\x80theora", b"\x80thread")).status == "unknown"
 
 
+def test_a_cover_that_was_never_filled_is_the_end_of_a_film_that_is_still_copied():
+    """It is the last thing in an MP4 that ends with its header."""
+
+    def box(kind, *content):
+        return (8 + sum(map(len, content))).to_bytes(4, "big") + kind + b"".join(content)
+
+    def film(picture):
+        film = bytearray(clips.content("mp4"))
+        at = film.rindex(b"moov") - 4
+        cover = box(b"covr", box(b"data", bytes((0, 0, 0, 13, 0, 0, 0, 0)), picture))
+        tags = box(b"udta", box(b"meta", bytes(4), box(b"ilst", cover)))
+        film[at : at + 4] = (len(film) - at + len(tags)).to_bytes(4, "big")
+        film[film.rindex(b"udta") : film.rindex(b"udta") + 4] = b"free"
+        return walk(bytes(film) + tags)
+
+    assert film(b"\xff\xd8" + b"picture" * 1000).status == "whole"
+    found = film(b"\xff\xd8" + b"picture" * 1000 + bytes(4096))
+    assert (found.status, found.zeros) == ("cut", True)
+
+
+def test_a_film_of_thirty_thousand_years_does_not_say_how_long_it_is():
+    content = bytearray(clips.content("mp4"))
+    at = content.index(b"mvhd") + 16
+    content[at : at + 8] = (1).to_bytes(4, "big") + (1 << 30).to_bytes(4, "big")
+    assert walk(bytes(content)).declared_sec is None
+
+
 def test_an_asf_cut_in_the_head_of_its_data_has_no_payload():
     content = clips.content("wmv")
     at = content.index(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"))

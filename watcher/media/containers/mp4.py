@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from watcher.media.containers import tables
-from watcher.media.containers.base import Reader, Structure, bad, cut, joined
+from watcher.media.containers.base import ZERO_HEAD_BYTES, Reader, Structure, bad, cut, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +108,10 @@ def _judge(reader: Reader, container: str, boxes: list[Box], movie: _Movie | Non
     last = boxes[-1] if boxes else None
     if last is not None and last.end > reader.size:
         return cut(reader, container, last.end, f"its {last.kind.decode('latin-1')} box")
+    if last is not None and last.kind == b"moov" and movie is not None and (cover := _last_cover(reader, last)):
+        end = cover.end - ZERO_HEAD_BYTES
+        if cover.end - cover.content > ZERO_HEAD_BYTES and reader.zeros_at(end):
+            return bad(reader, container, end, "cover")
     if movie is None:
         return _judge_headless(reader, container, boxes, stopped_at)
     if movie.trouble:
@@ -200,12 +204,22 @@ def _read_movie(reader: Reader, moov: Box) -> _Movie:
     return _Movie(duration, fragmented, tracks, samples, last_byte, elsewhere, trouble, trouble_at)
 
 
+def _last_cover(reader: Reader, moov: Box) -> Box | None:
+    """Give the picture that a movie header ends with: it may be all that a copier has not come to."""
+    try:
+        tags = _inside(reader, moov, b"udta", b"meta")
+        items = next((box for box in _children(reader, tags, skip=4) if box.kind == b"ilst"), None) if tags else None
+        return _inside(reader, items, b"covr", b"data")
+    except _BrokenError:
+        return None
+
+
 def _ticks(reader: Reader, mvhd: Box) -> float | None:
     wide = reader.at(mvhd.content, 1) == b"\x01"
     at = mvhd.content + (20 if wide else 12)
     timescale, ticks = reader.number(at, 4), reader.number(at + 4, 8 if wide else 4)
     unknown = (1 << 64) - 1 if wide else (1 << 32) - 1
-    return ticks / timescale if timescale and ticks and ticks != unknown else None
+    return ticks / timescale if timescale and ticks and ticks != unknown and ticks < 1e9 * timescale else None
 
 
 def _inside(reader: Reader, box: Box | None, *kinds: bytes) -> Box | None:
