@@ -134,6 +134,16 @@ def test_new_numbers_without_the_old_films_are_another_root():
     assert "tmpfs is mounted where ext4 was" in health(HERE, other, sample(0, 20), had_entries=True).suspended_because
 
 
+def test_the_last_few_films_may_be_taken_away_while_nobody_watches():
+    """The number of the mount is that of an earlier run; of more films than a few, most must stand."""
+    before, now = RootIdentity(1, 2, None, "ext4"), RootState(Condition.OK, "", HERE)
+    assert health(before, now, sample(0, 9), had_entries=True) == roots.Health("", HERE)
+    assert health(before, now, sample(12, 20), had_entries=True) == roots.Health("", HERE)
+    assert "0 of 10" in health(before, now, sample(0, 10), had_entries=True).suspended_because
+    assert "0 of 9" in health(before, now, sample(0, 9), had_entries=True, displaced=True).suspended_because
+    assert "0 of 9" in health(THERE, now, sample(0, 9), had_entries=True).suspended_because
+
+
 def test_after_something_else_stood_there_the_films_decide_even_under_its_own_numbers():
     """The next disk in the same slot has the device, the inode and the mount of the one before."""
     same = RootState(Condition.OK, "", HERE)

@@ -28,7 +28,7 @@ def thread():
 @pytest.fixture
 def keeper(bench, thread):
     identity = roots.look(os.fsencode(bench.root)).identity
-    for column in ("device", "inode", "mount_id", "fs_type"):
+    for column in ("device", "inode", "fs_type"):
         bench.store.update_root(bench.root_id, **{column: getattr(identity, column)})
     return Upkeep(bench.engine, thread)
 

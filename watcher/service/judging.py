@@ -164,7 +164,6 @@ class Judge:
             root_id,
             device=identity.device,
             inode=identity.inode,
-            mount_id=identity.mount_id,
             fs_type=identity.fs_type,
             suspended_because=None,
             suspended_since_ms=None,

@@ -303,4 +303,4 @@ def identity_of(row: Any) -> roots.RootIdentity | None:
     """Give what a root was last recognised by; None when it never was."""
     if row.inode is None:
         return None
-    return roots.RootIdentity(row.device, row.inode, row.mount_id, row.fs_type)
+    return roots.RootIdentity(row.device, row.inode, None, row.fs_type)

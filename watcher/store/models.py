@@ -73,7 +73,6 @@ class Root(Base):
     path = BytesField(unique=True)
     device = BigIntegerField(null=True)
     inode = BigIntegerField(null=True)
-    mount_id = BigIntegerField(null=True)
     fs_type = TextField(default="")
     suspended_because = TextField(null=True)
     suspended_since_ms = BigIntegerField(null=True)

@@ -2,16 +2,17 @@
 
 A root is itself when device, inode, mount and file system type are those it had. Numbers alone prove too little and
 too much: a bind mount has its parent's device, a file system mounted afresh can have the same device and inode, and
-all of them may change with a reboot. So where they differ, or something else stood there since, the films decide: most
-of a sample still standing means the same root under new numbers. An empty root that held more than a few files is never believed, for that is how an
-unmounted disk looks. Of a root that is not itself nothing may be concluded.
+all of them may change with a reboot, and the mount with every start of a service in a sandbox. So where they differ, or
+something else stood there since, the films decide: most of a sample still standing means the same root under new numbers.
+An empty root that held more than a few files is never believed, for that is how an unmounted disk looks. Of a root that
+is not itself nothing may be concluded.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,14 @@ class RootIdentity:
 
     device: int
     inode: int
-    mount_id: int
+    mount_id: int | None
+    """None: as an earlier run knew it. Its mounts had other numbers, as has every start of a service in a sandbox."""
     fs_type: str
+
+    def agrees_with(self, other: RootIdentity) -> bool:
+        """Tell whether both may be the same root, by all the numbers that can be compared."""
+        known = None not in (self.mount_id, other.mount_id)
+        return self == (other if known else replace(other, mount_id=self.mount_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,8 @@ def health(
     if stored is None or (stored == state.identity and not displaced):
         return Health("", state.identity)
     present, asked = known_sample()
-    if present >= asked * MOST:
+    few_gone = asked < FEW and stored.agrees_with(state.identity) and not displaced
+    if present >= asked * MOST or few_gone:
         return Health("", state.identity)
     before, now = stored.fs_type, state.identity.fs_type
     what = f"{now} is mounted where {before} was" if before != now else "another folder or disk stands in its place"
@@ -162,7 +170,8 @@ def judge(
         return sum(os.path.lexists(os.path.join(path, each)) for each in sample), len(sample)
 
     # A drop folder from which the last few films were taken is empty every evening.
-    had_entries = bool(sample) and (len(sample) >= FEW or displaced or state.identity != stored)
+    other = stored is None or state.identity is None or not stored.agrees_with(state.identity)
+    had_entries = bool(sample) and (len(sample) >= FEW or displaced or other)
     return health(stored, state, count, had_entries=had_entries, displaced=displaced)
 
 
