@@ -291,6 +291,7 @@ def test_of_two_disks_one_that_goes_stops_its_own_folder_alone(box, disks):
 
 def test_it_is_taken_away_again_but_for_what_is_the_owners(box):
     """Settings and database stay."""
+    box.sh("mkdir -p /var/lib/watcher")  # where the service has its database, if it has run in this system
     told = box.run(PROGRAM, "install-unit", "--uninstall", "--dry-run").stdout
     assert "would remove /etc/systemd/system/watcher.service" in told
     box.run(PROGRAM, "install-unit", "--uninstall")
