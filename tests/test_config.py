@@ -134,6 +134,7 @@ def test_all_errors_are_said_at_once(write):
         ("WATCHER_AUDIO__BITRATE", "5", "there is no setting 'audio.bitrate'"),
         ("WATCHER_STABLE_WAIT_SEC__X", "5", "there is no setting 'stable_wait_sec.x'"),
         ("WATCHER_EXTENSIONS", ".mkv", "extensions = '.mkv': should be JSON"),
+        ("WATCHER_FFMPEG", "/usr/bin/ffmpeg", "a variable of its own, such as WATCHER_FFMPEG__FFMPEG"),
         ("WATCHER_AUDIO__LANGUAGES", "de", "WATCHER_AUDIO__LANGUAGES: audio.languages = 'de': should be JSON"),
         ("WATCHER_AUDIO__AT_ONCE", "many", "audio.at_once = 'many'"),
         ("WATCHER_AUDIO", "3", "audio = 3"),

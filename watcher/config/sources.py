@@ -131,8 +131,10 @@ def _from_environment() -> list[tuple[str, dict[str, Any]]]:
         found = EnvSettingsSource(StateConfig, env_ignore_empty=True)()
     except pydantic_settings.SettingsError as error:
         key, name = _unreadable(str(error).split('"')[1], variables)
-        value = os.environ.get(name, "")
-        raise SettingsError(f'environment {name}: {key} = {value!r}: should be JSON, such as ["one", "two"]') from None
+        wanted = 'JSON, such as ["one", "two"]'
+        if key in TABLES:
+            wanted = f"a table in JSON; one of its settings has a variable of its own, such as {_one_of(key)}"
+        raise SettingsError(f"environment {name}: {key} = {os.environ[name]!r}: should be {wanted}") from None
     for key, value in found.items():
         table: dict[str, Any] = value if isinstance(value, dict) else {}
         for part, inner_value in table.items():
@@ -140,6 +142,10 @@ def _from_environment() -> list[tuple[str, dict[str, Any]]]:
         if not table:
             layers.append((_variable(variables, key), {key: value}))
     return layers
+
+
+def _one_of(table: str) -> str:
+    return f"WATCHER_{table}__{next(iter(TABLES[table].model_fields))}".upper()
 
 
 def _unreadable(field: str, variables: dict[str, str]) -> tuple[str, str]:
