@@ -59,7 +59,7 @@ def working_child(service):
                 with open(f"/proc/{child}/comm") as name:
                     if name.read().strip() == "ffmpeg" and ticks(child) > 5:
                         return child
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):  # ended before its file was opened, or before it was read
                 continue
     return None
 
