@@ -114,7 +114,7 @@ async def test_every_other_question_of_the_library_asked_by_who_only_knows_its_n
     assert (await manager.process_file(str(whole)))["processed_status"] == "skipped_has_en2"
     monitoring = asyncio.create_task(manager.start_monitoring())
     while (manager.get_file_status(bytes(twin)) or {}).get("processed_status") != "duplicate":
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
     assert manager.get_system_status()["running"]
     manager.stop()
     await monitoring

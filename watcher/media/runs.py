@@ -85,7 +85,7 @@ class Runs:
         """Run to the end. `share` is what this run is of the whole work, told as its position moves. `fed_by` is another
         command, which runs beside it and hands its output over by the link. Raises ConversionFailed.
         """
-        limit, feeding = limit_sec or self._limit, None
+        limit = limit_sec or self._limit
         run = ffmpeg.run(
             argv,
             time_limit_sec=limit,
@@ -97,16 +97,16 @@ class Runs:
             feeds=feeds,
             ends=[fed_by[1].reading] if fed_by else (),
         )
-        if fed_by:
-            feeding, finished = await _both(
-                ffmpeg.run(fed_by[0], time_limit_sec=limit, stops=self._stops, ends=[fed_by[1].writing]), run
-            )
-            self.cpu_sec += feeding.cpu_sec
-        else:
+        if fed_by is None:
             finished = await run
+        else:
+            argv, link = fed_by
+            feeding = ffmpeg.run(argv, time_limit_sec=limit, stops=self._stops, ends=[link.writing])
+            fed, finished = await _both(feeding, run)
+            self.cpu_sec += fed.cpu_sec
+            if not any(_UNWANTED in line for line in fed.stderr_lines):
+                refusals.require_success(fed, what)
         self.cpu_sec += finished.cpu_sec
-        if feeding is not None and not any(_UNWANTED in line for line in feeding.stderr_lines):
-            refusals.require_success(feeding, what)
         refusals.require_success(finished, what)
         if share:
             self.tell(share[1])

@@ -3,7 +3,8 @@
 Broadcasts send a film in 5.1 and the advertisements in stereo. At each change FFmpeg would set up its filters anew, and
 all that they had counted would be lost: where the film began, which piece of the track is under way. So a change ends
 the run; from then on the sound is heard by way of a `Link`: one FFmpeg decodes and mixes it into the form that it has in
-the beginning, the other does the work. Only from then on, as handing over every sample costs a tenth more.
+the beginning, the other does the work. Only from then on, as handing every sample over costs 6 % more than one FFmpeg
+(CPU of decoding and encoding 400 s of 5.1 AC-3, the mean of two pairs of runs each with FFmpeg 5.1 and 8.0).
 """
 
 from __future__ import annotations

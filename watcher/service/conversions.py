@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from watcher.errors import ConversionFailed, ProbeFailed
-from watcher.media import replace, stereo
+from watcher.media import disk, replace, stereo
 from watcher.media.probe import Probe
 from watcher.rules import audio, groups, names
 from watcher.rules.signature import Signature
@@ -158,7 +158,7 @@ class Conversions:
 
     def _what_is_at(self, path: bytes) -> Signature | None:
         """Say what bears this name, if anything does. Raises OSError, or TimeoutError of a disk that has fallen silent."""
-        return patience.answer(self._engine.config.answer_within_sec, _look_at, path)
+        return patience.answer(self._engine.config.answer_within_sec, disk.observe, path)
 
     def _wait_for_disk(self, entry: FileEntry, error: OSError) -> None:
         look_at = int(self._engine.backoff(1) * 1000)
@@ -304,10 +304,3 @@ class Conversions:
             return self._engine.end_attempt(attempt_id)
         attempt = self._store.attempt(attempt_id)
         return self._store.entry(attempt.entry_id) if attempt is not None else None
-
-
-def _look_at(path: bytes) -> Signature | None:
-    try:
-        return Signature.of(os.lstat(path))
-    except FileNotFoundError:
-        return None

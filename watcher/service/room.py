@@ -12,7 +12,7 @@ from watcher.media import space
 from watcher.rules import names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,21 @@ class Room:
     async def hold(self, temp: bytes, needed_bytes: int) -> AsyncIterator[None]:
         """Hold what a conversion needs that makes its result at `temp`. Raises ConversionFailed("no_space"), OSError."""
         async with self._asking:
-            self._held[temp] = await asyncio.to_thread(self._require, temp, needed_bytes)
+            others = tuple(self._held.values())  # the thread must not meet one that ends
+            self._held[temp] = await asyncio.to_thread(_require, temp, needed_bytes, others)
         try:
             yield
         finally:
             del self._held[temp]
 
-    def _require(self, temp: bytes, needed_bytes: int) -> _Held:
-        folder = os.path.dirname(temp)
-        device = os.stat(folder).st_dev
-        # What is written already, by another job or before an interruption, is free no more: only the rest is to come.
-        others = sum(held.size_bytes - _written(held) for held in self._held.values() if held.device == device)
-        held = _Held(device, needed_bytes, temp)
-        space.require_space(folder, needed_bytes - _written(held) + others)
-        return held
+
+def _require(temp: bytes, needed_bytes: int, others: Sequence[_Held]) -> _Held:
+    folder = os.path.dirname(temp)
+    held = _Held(os.stat(folder).st_dev, needed_bytes, temp)
+    # What is written already, by another job or before an interruption, is free no more: only the rest is to come.
+    to_come = sum(each.size_bytes - _written(each) for each in (held, *others) if each.device == held.device)
+    space.require_space(folder, to_come)
+    return held
 
 
 def _written(held: _Held) -> int:
