@@ -90,9 +90,8 @@ def release(hold: Hold) -> None:
             return
         _held.pop(hold.path, None)
         with contextlib.suppress(OSError):  # a lock file left behind is free to take: the lock itself ends here
-            if _is_still(
-                hold.path + places.LOCK, hold.descriptor
-            ):  # and not another's, where the folder was cleared away
+            # Another's is left, where the folder was cleared away meanwhile.
+            if _is_still(hold.path + places.LOCK, hold.descriptor):
                 os.unlink(hold.path + places.LOCK)
         os.close(hold.descriptor)
 

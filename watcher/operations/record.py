@@ -115,9 +115,10 @@ class Record:
             if version > self._newest:
                 try:
                     places.write(self.path, content)
-                except (
-                    FileNotFoundError
-                ):  # somebody has cleared the folder away: that is no reason to end hours of work
+                except FileNotFoundError:
+                    # Somebody has cleared the folder away: that is no reason to end hours of work. Or its disk has gone
+                    # this instant: then nothing is made in its place.
+                    self._drive.require()
                     places.make_folder(self.path)
                     places.write(self.path, content)
                 self._newest, self.stands = version, True

@@ -163,7 +163,7 @@ def _without(wanted: list[Language], tracks: list[Stream], set_aside: list[Strea
         track = set_aside[0]
         return f"its only {names} sound is set aside: {track.title or ', '.join(sorted(track.dispositions))}"
     if len(tracks) == 1 and languages.says_nothing(tracks[0].language):
-        return f"nothing says what language its only sound track is in; untagged_is_english = true takes it for {wanted[0].name}"
+        return f"nothing says what language its only sound track is in; [audio] untagged_is_english = true takes it for {wanted[0].name}"
     found = sorted({track.language or "untagged" for track in tracks})
     return f"none of its sound tracks is {names}: {', '.join(found)}"
 
